@@ -1,0 +1,51 @@
+# Compiler settings shared by every target, and the two functions that declare libraries and tests.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_C_STANDARD 99)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_compile_options(-Wall -Wextra)
+# Self-contained binaries: libstdc++ inside, nothing linked that is not used.
+if(GPTQC_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+else()
+  add_link_options(-Wl,--as-needed -static-libstdc++ -static-libgcc)
+endif()
+
+# gptqc_library(NAME SOURCES a.cpp ... DEPS x ...): a static library; includes are relative to the root.
+function(gptqc_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
+  target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+endfunction()
+
+# gptqc_test(NAME TREE release|asan SOURCES ... DEPS ... [LABEL unit]): one gtest executable, registered
+# as one ctest, built only in its tree (or in a tree that builds all).
+function(gptqc_test name)
+  cmake_parse_arguments(ARG "" "TREE;LABEL;TIMEOUT" "SOURCES;DEPS;ENV" ${ARGN})
+  if(NOT GPTQC_TEST_TREE STREQUAL "all" AND NOT GPTQC_TEST_TREE STREQUAL ARG_TREE)
+    return()
+  endif()
+  if(NOT ARG_LABEL)
+    set(ARG_LABEL unit)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE GPTQC_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                             GPTQC_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
+                                          ENVIRONMENT "${ARG_ENV}")
+endfunction()

@@ -1,0 +1,17 @@
+# Finds MLIR >= 22 and makes its exported targets link the static LLVM archives instead of the dylib, so
+# that our binaries are self-contained.
+list(APPEND CMAKE_PREFIX_PATH /usr/lib/llvm-22)
+find_package(MLIR 22.1 REQUIRED CONFIG)
+list(APPEND CMAKE_MODULE_PATH "${MLIR_CMAKE_DIR}" "${LLVM_CMAKE_DIR}")
+include(TableGen)
+include(AddLLVM)
+include(AddMLIR)
+foreach(t ${MLIR_EXPORTED_TARGETS})
+  if(TARGET ${t})
+    get_target_property(l ${t} INTERFACE_LINK_LIBRARIES)
+    if(l)
+      list(TRANSFORM l REPLACE "^LLVM$" "LLVMRemarks;LLVMSupport")
+      set_property(TARGET ${t} PROPERTY INTERFACE_LINK_LIBRARIES "${l}")
+    endif()
+  endif()
+endforeach()
