@@ -1,0 +1,26 @@
+// The subcommands of the gptqc tool: each lives in its own file and registers itself here.
+#ifndef GPTQC_CLI_COMMANDS_H
+#define GPTQC_CLI_COMMANDS_H
+
+#include <CLI/CLI.hpp>
+
+#include "runtime/core/Status.h"
+
+namespace gptqc::cli {
+
+/// Where a subcommand's callback leaves its outcome; main prints an error as one line and exits with 1
+/// (2 for usage errors, which CLI11 reports).
+struct Outcome {
+  Status status;
+};
+
+void registerInspect(CLI::App &app, Outcome &outcome);
+void registerLint(CLI::App &app, Outcome &outcome);
+void registerQuantize(CLI::App &app, Outcome &outcome);
+void registerCompile(CLI::App &app, Outcome &outcome);
+void registerVerify(CLI::App &app, Outcome &outcome);
+void registerBench(CLI::App &app, Outcome &outcome);
+
+} // namespace gptqc::cli
+
+#endif // GPTQC_CLI_COMMANDS_H
