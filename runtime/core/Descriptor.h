@@ -1,5 +1,6 @@
-// Descriptor: what to compute. A value type with one text form, used in the IR attribute, tuning records,
-// log lines, bench inputs and the banner of the emitted kernel, so that any log line is a reproduction.
+// Descriptor: what to compute. A value type with one text form, used in the IR attribute, tuning
+// records, log lines, bench inputs and the banner of the emitted kernel, so that any log line is a
+// reproduction.
 #ifndef GPTQC_RUNTIME_CORE_DESCRIPTOR_H
 #define GPTQC_RUNTIME_CORE_DESCRIPTOR_H
 
@@ -27,25 +28,25 @@ inline constexpr int64_t kUnboundedM = INT64_MAX;
 
 /// Y[M,N] = epilogue(X[M,K] * W[K,N] + bias), W[k,n] = scale[g(k),n] * (code[k,n] - zero[g(k),n]).
 struct Descriptor {
-  int bits = 4;                ///< 2..8
-  int64_t groupSize = 128;     ///< input columns that share a scale; -1: all of K (canonical when >= K)
-  bool sym = true;             ///< zero point is 2^(bits-1) everywhere
-  bool actOrder = false;       ///< g(k) comes from g_idx; groups are gathered, X is permuted
-  bool ragged = false;         ///< groups of differing lengths: a per-k16 table replaces k / groupSize
-  DType act = DType::F16;      ///< X and bias
-  DType out = DType::F16;      ///< Y
-  DType scales = DType::F16;   ///< as stored in the checkpoint, kept bit-exact
-  int64_t n = 0;               ///< rows of W^T (output features; gate + up rows for silu_mul)
-  int64_t k = 0;               ///< input features
-  MRange m;                    ///< token counts that the kernel must accept
+  int bits = 4;            ///< 2..8
+  int64_t groupSize = 128; ///< input columns that share a scale; -1: all of K (canonical when >= K)
+  bool sym = true;         ///< zero point is 2^(bits-1) everywhere
+  bool actOrder = false;   ///< g(k) comes from g_idx; groups are gathered, X is permuted
+  bool ragged = false;     ///< groups of differing lengths: a per-k16 table replaces k / groupSize
+  DType act = DType::F16;  ///< X and bias
+  DType out = DType::F16;  ///< Y
+  DType scales = DType::F16; ///< as stored in the checkpoint, kept bit-exact
+  int64_t n = 0;             ///< rows of W^T (output features; gate + up rows for silu_mul)
+  int64_t k = 0;             ///< input features
+  MRange m;                  ///< token counts that the kernel must accept
   bool bias = false;
   bool siluMul = false;        ///< rows 0..N/2-1 are gate, the rest up: Y[M,N/2] = silu(gate) * up
   bool batchInvariant = false; ///< a row's result does not depend on M
 
   bool operator==(const Descriptor &) const = default;
 
-  /// Parses `w4 g128 sym f16->f16 n4096 k4096 m9..16`, tokens in the documented order, one space apart.
-  /// The result is validated.
+  /// Parses `w4 g128 sym f16->f16 n4096 k4096 m9..16`, tokens in the documented order, one space
+  /// apart. The result is validated.
   static Result<Descriptor> parse(std::string_view text);
 
   /// The one text form; parse(print()) gives the same value back.
@@ -59,13 +60,15 @@ struct Descriptor {
 
   int64_t outputColumns() const { return siluMul ? n / 2 : n; }
   int64_t effectiveGroupSize() const { return groupSize < 0 || groupSize > k ? k : groupSize; }
-  /// ceil(K / group size): rows of the scale and zero tensors in a checkpoint. Not for ragged layers.
+  /// ceil(K / group size): rows of the scale and zero tensors in a checkpoint. Not for ragged
+  /// layers.
   int64_t groupCount() const { return (k + effectiveGroupSize() - 1) / effectiveGroupSize(); }
   int maxCode() const { return (1 << bits) - 1; }
   int symZero() const { return 1 << (bits - 1); }
 };
 
-/// The tuning bucket that holds m >= 1: 1, 2, 3-4, 5-8, ... doubling to 4097-8192; then 8193 and up.
+/// The tuning bucket that holds m >= 1: 1, 2, 3-4, 5-8, ... doubling to 4097-8192; then 8193 and
+/// up.
 MRange bucketFor(int64_t m);
 
 /// All buckets in increasing order.

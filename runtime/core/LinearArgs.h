@@ -1,5 +1,5 @@
-// LinearArgs: the one parameter of every linear kernel, passed by value. templates/gptqc/args.cuh declares
-// the same struct for device code; both sides assert its size.
+// LinearArgs: the one parameter of every linear kernel, passed by value. templates/gptqc/args.cuh
+// declares the same struct for device code; both sides assert its size.
 #ifndef GPTQC_RUNTIME_CORE_LINEARARGS_H
 #define GPTQC_RUNTIME_CORE_LINEARARGS_H
 
@@ -9,15 +9,16 @@ namespace gptqc {
 
 /// Device pointers are borrowed for the launch.
 struct LinearArgs {
-  uint64_t weights = 0;   ///< PackedWeights::weights, 16-byte aligned
-  uint64_t scales = 0;    ///< PackedWeights::scales
-  uint64_t zeros = 0;     ///< PackedWeights::zeros; 0 when symmetric
-  uint64_t groupOf = 0;   ///< PackedWeights::groupOf; 0 unless ragged
-  uint64_t perm = 0;      ///< PackedWeights::perm; 0 when the permutation is the identity
-  uint64_t bias = 0;      ///< [N]; 0: none
-  uint64_t x = 0;         ///< [M,K], row stride ldx elements
-  uint64_t y = 0;         ///< [M, outputColumns], row stride ldy elements
-  uint64_t workspace = 0; ///< workspaceBytes(); zeroed once, every launch leaves its counters at zero
+  uint64_t weights = 0; ///< PackedWeights::weights, 16-byte aligned
+  uint64_t scales = 0;  ///< PackedWeights::scales
+  uint64_t zeros = 0;   ///< PackedWeights::zeros; 0 when symmetric
+  uint64_t groupOf = 0; ///< PackedWeights::groupOf; 0 unless ragged
+  uint64_t perm = 0;    ///< PackedWeights::perm; 0 when the permutation is the identity
+  uint64_t bias = 0;    ///< [N]; 0: none
+  uint64_t x = 0;       ///< [M,K], row stride ldx elements
+  uint64_t y = 0;       ///< [M, outputColumns], row stride ldy elements
+  uint64_t workspace =
+      0; ///< workspaceBytes(); zeroed once, every launch leaves its counters at zero
   int64_t ldx = 0;
   int64_t ldy = 0;
   int32_t m = 0;

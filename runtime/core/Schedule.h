@@ -1,5 +1,6 @@
-// Schedule: how a descriptor is computed. Text form: `mma t64x16x128 warps4 kwarps4 stages4 splitk2`.
-// A value only: what is legal for a descriptor and target is decided in compiler/schedule/ScheduleSpace.
+// Schedule: how a descriptor is computed. Text form: `mma t64x16x128 warps4 kwarps4 stages4
+// splitk2`. A value only: what is legal for a descriptor and target is decided in
+// compiler/schedule/ScheduleSpace.
 #ifndef GPTQC_RUNTIME_CORE_SCHEDULE_H
 #define GPTQC_RUNTIME_CORE_SCHEDULE_H
 
@@ -15,15 +16,16 @@ std::string_view familyName(Family family);
 
 struct Schedule {
   Family family = Family::Simt;
-  int tileN = 64;   ///< weight rows of a block's tile
-  int tileM = 8;    ///< tokens of a block's tile
-  int tileK = 64;   ///< packed k of one pipeline stage
-  int warps = 4;    ///< warps of a block = nWarps * mWarps * kWarps
-  int mWarps = 1;   ///< warps along tokens; printed as `mwarps2` when not 1
-  int kWarps = 1;   ///< warps along k inside a stage; printed as `kwarps4` when not 1
-  int stages = 1;   ///< shared-memory buffers of the load pipeline
-  int splitK = 1;   ///< blocks along k, reduced in a fixed order; printed as `splitk2` when not 1
-  int xVector = 16; ///< bytes of one load of X: 16 needs aligned rows, 2 takes any; printed when not 16
+  int tileN = 64; ///< weight rows of a block's tile
+  int tileM = 8;  ///< tokens of a block's tile
+  int tileK = 64; ///< packed k of one pipeline stage
+  int warps = 4;  ///< warps of a block = nWarps * mWarps * kWarps
+  int mWarps = 1; ///< warps along tokens; printed as `mwarps2` when not 1
+  int kWarps = 1; ///< warps along k inside a stage; printed as `kwarps4` when not 1
+  int stages = 1; ///< shared-memory buffers of the load pipeline
+  int splitK = 1; ///< blocks along k, reduced in a fixed order; printed as `splitk2` when not 1
+  int xVector =
+      16; ///< bytes of one load of X: 16 needs aligned rows, 2 takes any; printed when not 16
 
   bool operator==(const Schedule &) const = default;
 

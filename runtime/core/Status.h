@@ -1,5 +1,5 @@
-// Errors as values: Status (a code and one line of text) and Result<T>. Every layer above uses these;
-// our own code throws nothing.
+// Errors as values: Status (a code and one line of text) and Result<T>. Every layer above uses
+// these; our own code throws nothing.
 #ifndef GPTQC_RUNTIME_CORE_STATUS_H
 #define GPTQC_RUNTIME_CORE_STATUS_H
 
@@ -30,8 +30,8 @@ enum class Code {
 /// A stable lower-case name, e.g. "invalid_argument".
 std::string_view codeName(Code code);
 
-/// Success, or a code with one line that says what failed, on which file, tensor or descriptor, and what
-/// to do about it.
+/// Success, or a code with one line that says what failed, on which file, tensor or descriptor, and
+/// what to do about it.
 class [[nodiscard]] Status {
 public:
   Status() = default;
@@ -62,8 +62,7 @@ Status invalidArgument(fmt::format_string<Args...> format, Args &&...args) {
   return Status(Code::InvalidArgument, fmt::format(format, std::forward<Args>(args)...));
 }
 
-template <typename... Args>
-Status dataCorrupt(fmt::format_string<Args...> format, Args &&...args) {
+template <typename... Args> Status dataCorrupt(fmt::format_string<Args...> format, Args &&...args) {
   return Status(Code::DataCorrupt, fmt::format(format, std::forward<Args>(args)...));
 }
 

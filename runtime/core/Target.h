@@ -11,10 +11,11 @@
 namespace gptqc {
 
 struct Target {
-  int capability = 90;      ///< compute capability: 75, 80, 86, 89, 90, 100, 120
-  bool archSpecific = true; ///< the `a` suffix: wgmma, setmaxnreg; such code runs on this capability only
-  std::string name;         ///< lower-case marketing name, e.g. "h200"; may be empty
-  int smCount = 0;          ///< multiprocessors; 0: unknown
+  int capability = 90; ///< compute capability: 75, 80, 86, 89, 90, 100, 120
+  bool archSpecific =
+      true;         ///< the `a` suffix: wgmma, setmaxnreg; such code runs on this capability only
+  std::string name; ///< lower-case marketing name, e.g. "h200"; may be empty
+  int smCount = 0;  ///< multiprocessors; 0: unknown
 
   bool operator==(const Target &) const = default;
 
@@ -25,7 +26,8 @@ struct Target {
   /// "sm_90a": what NVRTC's --gpu-architecture takes.
   std::string arch() const;
 
-  /// Shared memory that one block may use, bytes (CUDA C Programming Guide, technical specifications).
+  /// Shared memory that one block may use, bytes (CUDA C Programming Guide, technical
+  /// specifications).
   int maxSharedMemory() const;
   /// Multiprocessors to plan for: smCount, or a typical part of this capability when it is unknown.
   int plannedSmCount() const;

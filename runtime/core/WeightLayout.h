@@ -1,6 +1,7 @@
-// WeightLayout: the packed form of a layer's weights ("mma16.v1"), the contract between the host packer,
-// the repack kernel, the device headers and the simulator. runtime/core/README.md has the bit order with
-// a worked example per width. The layout depends on the descriptor alone, never on the schedule.
+// WeightLayout: the packed form of a layer's weights ("mma16.v1"), the contract between the host
+// packer, the repack kernel, the device headers and the simulator. runtime/core/README.md has the
+// bit order with a worked example per width. The layout depends on the descriptor alone, never on
+// the schedule.
 #ifndef GPTQC_RUNTIME_CORE_WEIGHTLAYOUT_H
 #define GPTQC_RUNTIME_CORE_WEIGHTLAYOUT_H
 
@@ -28,16 +29,20 @@ struct Plane {
 struct WeightLayout {
   int bits = 4;
   int64_t n = 0, k = 0;
-  int64_t parts = 1;            ///< 2 for silu_mul: gate and up are padded to 64 rows each
-  int64_t paddedN = 0;          ///< Np, rows of all parts
-  int64_t paddedK = 0;          ///< Kp, a multiple of the widest chunk used
-  int64_t groups = 0;           ///< G of the layer
-  int64_t paddedGroups = 0;     ///< Gp: groups addressable from any k < Kp
-  int64_t paddedGroupSize = 0;  ///< packed k per group, a multiple of 16; 0 when ragged
-  std::vector<Plane> planes;    ///< widest first
-  int64_t weightBytes = 0;      ///< of all planes
-  int64_t scaleBytes = 0;       ///< [Np/16][Gp][16] 16-bit scales
-  int64_t zeroBytes = 0;        ///< [Np/16][Gp][16] uint8 zeros, 0 when symmetric
+  int64_t parts = 1;           ///< 2 for silu_mul: gate and up are padded to 64 rows each
+  int64_t paddedN = 0;         ///< Np, rows of all parts
+  int64_t paddedK = 0;         ///< Kp, a multiple of the widest chunk used
+  int64_t groups = 0;          ///< G of the layer
+  int64_t paddedGroups = 0;    ///< Gp: groups addressable from any k < Kp
+  int64_t paddedGroupSize = 0; ///< packed k per group, a multiple of 16; 0 when ragged
+  std::vector<Plane> planes;   ///< widest first
+  int64_t weightBytes = 0;     ///< of all planes
+  int64_t scaleBytes = 0;      ///< [Np/16][Gp][16] 16-bit scales
+  int64_t zeroBytes = 0;       ///< [Np/16][Gp][16] uint8 zeros, 0 when symmetric
+
+  /// Packed K is not 0..K-1 in order, so kernels read X through `perm`: act-order, or several
+  /// groups whose size is no multiple of 16.
+  bool permuted = false;
 
   int64_t rowsPerPart() const { return n / parts; }
   int64_t paddedRowsPerPart() const { return paddedN / parts; }
@@ -46,7 +51,8 @@ struct WeightLayout {
     return row / rowsPerPart() * paddedRowsPerPart() + row % rowsPerPart();
   }
 
-  /// For a layer whose groups all have descriptor.effectiveGroupSize() columns (the last may be short).
+  /// For a layer whose groups all have descriptor.effectiveGroupSize() columns (the last may be
+  /// short).
   static WeightLayout uniform(const Descriptor &descriptor);
   /// For group lengths as given (ragged), in packed order.
   static WeightLayout ragged(const Descriptor &descriptor, const std::vector<int64_t> &lengths);
@@ -59,12 +65,12 @@ std::vector<Plane> planesOf(int bits);
 struct PackedWeights {
   Descriptor descriptor;
   WeightLayout layout;
-  std::vector<uint8_t> weights;  ///< planes, widest first
-  std::vector<uint16_t> scales;  ///< [Np/16][Gp][16]
-  std::vector<uint8_t> zeros;    ///< [Np/16][Gp][16]; empty when symmetric
-  std::vector<int32_t> groupOf;  ///< [Kp/16]; empty unless ragged
-  std::vector<int32_t> perm;     ///< [Kp] source column or -1; empty when kp -> kp for all kp < K
-  std::vector<uint16_t> bias;    ///< [N]
+  std::vector<uint8_t> weights; ///< planes, widest first
+  std::vector<uint16_t> scales; ///< [Np/16][Gp][16]
+  std::vector<uint8_t> zeros;   ///< [Np/16][Gp][16]; empty when symmetric
+  std::vector<int32_t> groupOf; ///< [Kp/16]; empty unless ragged
+  std::vector<int32_t> perm;    ///< [Kp] source column or -1; empty when kp -> kp for all kp < K
+  std::vector<uint16_t> bias;   ///< [N]
 };
 
 /// Order of the columns in packed K and the table that goes with it; what both packers follow.
