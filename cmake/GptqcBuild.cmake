@@ -6,6 +6,8 @@ set(CMAKE_C_STANDARD 99)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_CXX_VISIBILITY_PRESET hidden)
 set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release)
 endif()
@@ -19,6 +21,35 @@ if(GPTQC_SANITIZE)
 else()
   add_link_options(-Wl,--as-needed -static-libstdc++ -static-libgcc)
 endif()
+
+# gptqc_option_with_package(NAME TEXT PACKAGE): an option that needs a package. Defaults to ON with the
+# compiler; without it, to whether the package is there.
+macro(gptqc_option_with_package name text package)
+  find_package(${package} QUIET)
+  if(GPTQC_COMPILER OR ${package}_FOUND)
+    option(${name} "${text}" ON)
+  else()
+    option(${name} "${text}" OFF)
+    if(NOT ${name})
+      message(STATUS "${name} is OFF: ${package} not found")
+    endif()
+  endif()
+  if(${name} AND NOT ${package}_FOUND)
+    message(FATAL_ERROR "${name} needs ${package}: run scripts/setup.sh, or pass -D${name}=OFF")
+  endif()
+endmacro()
+
+# Declares gptqc_version, which holds the commit; linked by the tools and the runtime library alone.
+function(gptqc_version_library)
+  set(source "${PROJECT_BINARY_DIR}/version/Version.cpp")
+  add_custom_target(gptqc_version_source
+    COMMAND ${CMAKE_COMMAND} "-DSOURCE_DIR=${PROJECT_SOURCE_DIR}" "-DOUTPUT=${source}"
+            "-DVERSION=${PROJECT_VERSION}" -P "${PROJECT_SOURCE_DIR}/cmake/GptqcVersion.cmake"
+    BYPRODUCTS "${source}" VERBATIM COMMENT "")
+  add_library(gptqc_version STATIC "${source}")
+  add_dependencies(gptqc_version gptqc_version_source)
+  target_include_directories(gptqc_version PUBLIC "${PROJECT_SOURCE_DIR}")
+endfunction()
 
 # gptqc_library(NAME SOURCES a.cpp ... DEPS x ...): a static library; includes are relative to the root.
 function(gptqc_library name)
@@ -42,10 +73,14 @@ function(gptqc_test name)
     set(ARG_TIMEOUT 300)
   endif()
   add_executable(${name} ${ARG_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/bin")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE GPTQC_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              GPTQC_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
                                           ENVIRONMENT "${ARG_ENV}")
+  if(ARG_LABEL STREQUAL "nvrtc") # these compile on two threads
+    set_tests_properties(${name} PROPERTIES PROCESSORS 2)
+  endif()
 endfunction()
