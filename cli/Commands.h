@@ -8,8 +8,8 @@
 
 namespace gptqc::cli {
 
-/// Where a subcommand's callback leaves its outcome; main prints an error as one line and exits with 1
-/// (2 for usage errors, which CLI11 reports).
+/// Where a subcommand's callback leaves its outcome; main prints an error as one line and exits
+/// with 1 (2 for usage errors, which CLI11 reports).
 struct Outcome {
   Status status;
 };

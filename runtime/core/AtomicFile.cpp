@@ -99,6 +99,22 @@ Status AtomicFile::write(const void *data, size_t size) {
   return Status();
 }
 
+Status AtomicFile::writeAt(uint64_t offset, const void *data, size_t size) const {
+  const auto *bytes = static_cast<const char *>(data);
+  while (size > 0) {
+    const ssize_t count = ::pwrite(fd, bytes, size, off_t(offset));
+    if (count < 0) {
+      if (errno == EINTR)
+        continue;
+      return ioError("write", target, errno);
+    }
+    bytes += count;
+    offset += uint64_t(count);
+    size -= size_t(count);
+  }
+  return Status();
+}
+
 Status AtomicFile::commit() {
   if (::fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) {
     const Status error = ioError("write", target, errno);

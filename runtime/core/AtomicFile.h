@@ -31,6 +31,10 @@ public:
   Status write(const void *data, size_t size);
   Status write(std::string_view text) { return write(text.data(), text.size()); }
 
+  /// Writes at a byte offset, in any order; several threads may do so at once. Not to be mixed with
+  /// write(); gaps read as zero.
+  Status writeAt(uint64_t offset, const void *data, size_t size) const;
+
   /// Flushes to the disk and replaces the target; the file is closed afterwards.
   Status commit();
 

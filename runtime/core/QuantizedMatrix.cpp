@@ -35,6 +35,18 @@ bool isSequential(std::span<const int32_t> groupIndex, int64_t groupSize) {
 } // namespace
 
 Result<QuantizedMatrix> layerFromCodes(const LayerCodes &layer) {
+  GPTQC_ASSIGN(QuantizedMatrix matrix, layerWithoutCodes(layer));
+  GPTQC_TRY(checkSize("codes", layer.codes.size(), layer.k * layer.n, "[K,N]"));
+  const int maxCode = matrix.descriptor.maxCode();
+  if (std::any_of(layer.codes.begin(), layer.codes.end(),
+                  [&](uint8_t code) { return code > maxCode; }))
+    return invalidArgument("layer codes: a code is above {}, the largest of {} bits", maxCode,
+                           layer.bits);
+  matrix.codes.assign(layer.codes.begin(), layer.codes.end());
+  return matrix;
+}
+
+Result<QuantizedMatrix> layerWithoutCodes(const LayerCodes &layer) {
   QuantizedMatrix matrix;
   Descriptor &descriptor = matrix.descriptor;
   descriptor.bits = layer.bits;
@@ -51,7 +63,6 @@ Result<QuantizedMatrix> layerFromCodes(const LayerCodes &layer) {
   descriptor = descriptor.canonical();
 
   const int64_t n = layer.n, k = layer.k;
-  GPTQC_TRY(checkSize("codes", layer.codes.size(), k * n, "[K,N]"));
   if (layer.scales.empty() || int64_t(layer.scales.size()) % n != 0)
     return invalidArgument("layer codes: scales holds {} values, which is no multiple of N = {}",
                            layer.scales.size(), n);
@@ -68,9 +79,6 @@ Result<QuantizedMatrix> layerFromCodes(const LayerCodes &layer) {
 
   const int maxCode = descriptor.maxCode();
   const auto tooLarge = [&](uint8_t code) { return code > maxCode; };
-  if (std::any_of(layer.codes.begin(), layer.codes.end(), tooLarge))
-    return invalidArgument("layer codes: a code is above {}, the largest of {} bits", maxCode,
-                           layer.bits);
   if (std::any_of(layer.zeros.begin(), layer.zeros.end(), tooLarge))
     return invalidArgument("layer codes: a zero point is above {}, the largest of {} bits", maxCode,
                            layer.bits);
@@ -94,7 +102,6 @@ Result<QuantizedMatrix> layerFromCodes(const LayerCodes &layer) {
     return invalidArgument("layer codes: {} groups of scales, but groupIndex uses {}",
                            matrix.groups, descriptor.groupCount());
   }
-  matrix.codes.assign(layer.codes.begin(), layer.codes.end());
   if (!descriptor.sym)
     matrix.zeros.assign(layer.zeros.begin(), layer.zeros.end());
   matrix.scales.assign(layer.scales.begin(), layer.scales.end());

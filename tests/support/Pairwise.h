@@ -1,5 +1,5 @@
-// A greedy covering array: few rows in which every legal pair of levels of two factors occurs. Test tiers
-// use it where the full product of options is too large. Deterministic for a given seed.
+// A greedy covering array: few rows in which every legal pair of levels of two factors occurs. Test
+// tiers use it where the full product of options is too large. Deterministic for a given seed.
 #ifndef GPTQC_TESTS_SUPPORT_PAIRWISE_H
 #define GPTQC_TESTS_SUPPORT_PAIRWISE_H
 
@@ -113,8 +113,8 @@ private:
     return order;
   }
 
-  /// Sets the open factors one after the other to the level that covers most; then, when that row is not
-  /// allowed, looks for the best allowed row one change away.
+  /// Sets the open factors one after the other to the level that covers most; then, when that row
+  /// is not allowed, looks for the best allowed row one change away.
   bool greedy(Row &row) {
     const std::vector<int> order = freeFactors(row);
     for (int factor : order) {
@@ -189,11 +189,12 @@ private:
   }
 };
 
-/// Rows of one level index per factor (factor f has levels[f] >= 1 of them) such that every pair of levels
-/// of two factors that some allowed row holds is in a row. `allowed` sees complete rows only.
+/// Rows of one level index per factor (factor f has levels[f] >= 1 of them) such that every pair of
+/// levels of two factors that some allowed row holds is in a row. `allowed` sees complete rows
+/// only.
 inline std::vector<std::vector<int>>
-pairwiseCover(const std::vector<int> &levels,
-              std::function<bool(const std::vector<int> &)> allowed, uint64_t seed) {
+pairwiseCover(const std::vector<int> &levels, std::function<bool(const std::vector<int> &)> allowed,
+              uint64_t seed) {
   return PairwiseCover(levels, std::move(allowed), seed).run();
 }
 
