@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""Writes OUT/compile_commands.json for clang-tidy from the release and asan trees below BUILD.
+
+Options that name GCC's precompiled headers are left out. Reads file names from stdin, one a line, and
+prints those that the database holds, in their order.
+
+    compile_database.py BUILD OUT < names
+"""
+import json
+import os
+import re
+import sys
+
+
+def main() -> int:
+    build, out = sys.argv[1:3]
+    entries = {}
+    for tree in ("asan", "release"):  # release wins
+        path = os.path.join(build, tree, "compile_commands.json")
+        if not os.path.exists(path):
+            continue
+        with open(path, encoding="utf-8") as stream:
+            for entry in json.load(stream):
+                command = re.sub(r" (-Winvalid-pch|-include \S*cmake_pch\S*)", "", entry["command"])
+                command = re.sub(r"^\S*ccache ", "", command)
+                entry["command"] = command
+                entries[os.path.realpath(os.path.join(entry["directory"], entry["file"]))] = entry
+    os.makedirs(out, exist_ok=True)
+    with open(os.path.join(out, "compile_commands.json"), "w", encoding="utf-8") as stream:
+        json.dump(list(entries.values()), stream, indent=1)
+    for name in sys.stdin.read().split("\n"):
+        if name and os.path.realpath(name) in entries:
+            print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

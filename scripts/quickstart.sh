@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# The main job on the bundled model: set-up, build, then round a small Llama to 4 bits, compile its layers
+# for Hopper, and check every layer against the double-precision reference (on the GPU where there is one).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/common.sh
+
+source_model=tests/data/models/docs-llama-7m
+work=build/quickstart
+model=$work/docs-llama-7m-w4g128
+gptqc=build/release/bin/gptqc
+
+build() {
+  configure release && cmake --build --preset release --target gptqc -- --quiet
+}
+
+# Prints a command as the reader would type it, then runs it.
+show() {
+  echo "\$ $*"
+  "$@"
+}
+
+compile() { show "$gptqc" compile "$model" --target sm_90a --cache "$work/cache"; }
+if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+  device=cuda
+else
+  device=cpu
+fi
+
+phase set-up scripts/setup.sh
+if ! has_compiler; then
+  echo "No MLIR >= 22 here: the compiler cannot be built. Pass -DMLIR_DIR= to scripts/setup.sh." >&2
+  exit 1
+fi
+phase build build
+rm -rf "$work"
+mkdir -p "$work"
+phase quantize show "$gptqc" quantize "$source_model" --method rtn --bits 4 --group-size 128 -o "$model"
+phase inspect show "$gptqc" inspect "$model"
+phase compile compile
+phase verify show "$gptqc" verify "$model" --device "$device" --m 1,16,33
+
+echo "== done"
+phase_table
+echo "   quantized model: $model"
+if [ $device = cpu ]; then
+  echo "   no GPU here: the kernels were compiled for sm_90a, the layers were verified on the CPU"
+fi

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Set-up, build, and every test that needs no GPU: the release tree (compiler, tools, NVRTC), then the
+# runtime under AddressSanitizer and UBSan.
+#
+#   scripts/test.sh [--no-setup] [--no-release] [--no-asan]
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+. scripts/common.sh
+
+setup=yes trees=(release asan)
+for argument in "$@"; do
+  case $argument in
+  --no-setup) setup=no ;;
+  --no-release) trees=("${trees[@]/release/}") ;;
+  --no-asan) trees=("${trees[@]/asan/}") ;;
+  *)
+    echo "usage: scripts/test.sh [--no-setup] [--no-release] [--no-asan]" >&2
+    exit 2
+    ;;
+  esac
+done
+
+failed=0
+closing=()
+
+build() {
+  configure "$1" && cmake --build --preset "$1" -- --quiet
+}
+
+# run_tests TREE: the closing line of ctest is kept for the summary.
+run_tests() {
+  local log="build/$1.ctest.log" rc=0
+  ctest --preset "$1" -LE gpu --no-tests=error -j "$(nproc)" 2>&1 | tee "$log" || rc=$?
+  closing+=("$1: $(grep -E '% tests passed|No tests were found' "$log" | tail -n 1)")
+  return "$rc"
+}
+
+if [ $setup = yes ]; then
+  phase set-up scripts/setup.sh || exit 1
+fi
+for tree in "${trees[@]}"; do
+  if [ -n "$tree" ]; then
+    if phase "build $tree" build "$tree"; then
+      phase "test $tree" run_tests "$tree" || failed=1
+    else
+      closing+=("$tree: did not build")
+      failed=1
+    fi
+  fi
+done
+
+echo "== summary"
+phase_table
+if ! has_compiler; then
+  echo "   no MLIR on this machine: the runtime alone was built and tested"
+fi
+mkdir -p build
+printf '   %s\n' "${closing[@]}" | tee build/test-summary.txt
+exit $failed
