@@ -1,0 +1,39 @@
+// Parallel loop: an atomic counter shared by threads that live for one call.
+#include "runtime/cpu/Parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace gptqc {
+
+int resolveThreads(int threads) {
+  if (threads > 0)
+    return threads;
+  return std::max(1, int(std::thread::hardware_concurrency()));
+}
+
+void parallelFor(int64_t count, int workers,
+                 const std::function<void(int64_t index, int worker)> &body) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&](int worker) {
+    for (int64_t index = next.fetch_add(1); index < count; index = next.fetch_add(1))
+      body(index, worker);
+  };
+  std::vector<std::thread> threads;
+  const int extra = int(std::min<int64_t>(workers, count)) - 1;
+  for (int worker = 1; worker <= extra; ++worker) {
+    try {
+      threads.emplace_back(work, worker);
+    } catch (const std::system_error &) { // no thread to be had: the others take the work
+      break;
+    }
+  }
+  work(0);
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
+} // namespace gptqc

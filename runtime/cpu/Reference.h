@@ -1,0 +1,37 @@
+// Reference: the naive double-precision dequantize + GEMM that every path is compared with. Works
+// on QuantizedMatrix, so that it shares nothing with the packers and kernels that it judges.
+#ifndef GPTQC_RUNTIME_CPU_REFERENCE_H
+#define GPTQC_RUNTIME_CPU_REFERENCE_H
+
+#include <cstdint>
+#include <vector>
+
+#include "runtime/core/QuantizedMatrix.h"
+
+namespace gptqc {
+
+/// The exact result (to double precision) and how much a correct kernel may scatter around it.
+struct Reference {
+  int64_t rows = 0;      ///< M
+  int64_t columns = 0;   ///< outputColumns
+  std::vector<double> y; ///< [rows, columns]
+  std::vector<double>
+      spread; ///< [rows, columns]: sqrt(sum w^2 x^2), propagated through the epilogue
+};
+
+/// x: [m, K] values of descriptor.act, row stride ldx elements. threads 0: all of the machine.
+/// Thread-safe.
+Reference referenceLinear(const QuantizedMatrix &matrix, const uint16_t *x, int64_t ldx, int64_t m,
+                          int threads = 0);
+
+/// Turns X W + bias and sum w^2 x^2, both [m, N] in double (from here or from a GPU), into the
+/// reference: square roots, and the epilogue. For silu_mul, f = silu(g) u, the spread of f follows
+/// from those of g and u. With t = 8 u_w spread: |silu(g') - silu(g)| <= L t_g, where L = min(1.1,
+/// |silu'(g)| + t_g / 2), since |silu'| < 1.1 and |silu''| <= 1/2; hence |f' - f| <= L t_g (|u| +
+/// t_u) + |silu(g)| t_u, which is 8 u_w times the spread stored.
+Reference finishReference(const Descriptor &descriptor, int64_t m, std::vector<double> linear,
+                          std::vector<double> sumSquares, int threads = 0);
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_CPU_REFERENCE_H
