@@ -19,27 +19,27 @@ double siluSlope(double value) {
   return sigmoid * (1.0 + value * (1.0 - sigmoid));
 }
 
-/// Sums for weight columns first..last-1, all rows of X; xt is X transposed, [K, m].
+/// sums[row][0..63] += w x and sums[row][64..127] += w^2 x^2 for weight columns first..last-1 and
+/// all rows of X; xt is X transposed, [K, m]. The sums of a block lie together so that they stay in
+/// the cache.
 void sumBlock(const QuantizedMatrix &matrix, const std::vector<double> &xt, int64_t m,
-              int64_t first, int64_t last, double *linear, double *sumSquares) {
+              int64_t first, int64_t last, double *sums) {
   const Descriptor &d = matrix.descriptor;
-  const int64_t count = last - first;
-  double weights[kBlockColumns];
+  double weights[kBlockColumns] = {};
   for (int64_t k = 0; k < d.k; ++k) {
     const int64_t group = matrix.groupOf(k);
-    for (int64_t c = 0; c < count; ++c) {
-      const int64_t n = first + c;
+    for (int64_t n = first; n < last; ++n) {
       const double scale = toFloat(matrix.scales[size_t(group * d.n + n)], d.scales);
-      weights[c] = scale * (int(matrix.codes[size_t(k * d.n + n)]) - matrix.zeroAt(group, n));
+      const int code = matrix.codes[size_t(k * d.n + n)];
+      weights[n - first] = scale * (code - matrix.zeroAt(group, n));
     }
     for (int64_t row = 0; row < m; ++row) {
       const double value = xt[size_t(k * m + row)];
-      double *y = linear + row * d.n + first;
-      double *squares = sumSquares + row * d.n + first;
-      for (int64_t c = 0; c < count; ++c) {
+      double *y = sums + row * 2 * kBlockColumns;
+      for (int64_t c = 0; c < kBlockColumns; ++c) {
         const double product = weights[c] * value;
         y[c] += product;
-        squares[c] += product * product;
+        y[c + kBlockColumns] += product * product;
       }
     }
   }
@@ -73,14 +73,22 @@ Reference referenceLinear(const QuantizedMatrix &matrix, const uint16_t *x, int6
       xt[size_t(k * m + row)] = toFloat(x[row * ldx + k], d.act);
 
   std::vector<double> linear(size_t(m * d.n)), sumSquares(size_t(m * d.n));
-  if (!matrix.bias.empty())
-    for (int64_t row = 0; row < m; ++row)
-      for (int64_t n = 0; n < d.n; ++n)
-        linear[size_t(row * d.n + n)] = toFloat(matrix.bias[size_t(n)], d.act);
-  parallelFor((d.n + kBlockColumns - 1) / kBlockColumns, workers, [&](int64_t block, int) {
-    const int64_t first = block * kBlockColumns;
-    sumBlock(matrix, xt, m, first, std::min(first + kBlockColumns, d.n), linear.data(),
-             sumSquares.data());
+  std::vector<std::vector<double>> scratch(static_cast<size_t>(workers));
+  for (std::vector<double> &sums : scratch)
+    sums.resize(size_t(m * 2 * kBlockColumns));
+  parallelFor((d.n + kBlockColumns - 1) / kBlockColumns, workers, [&](int64_t block, int worker) {
+    const int64_t first = block * kBlockColumns, last = std::min(first + kBlockColumns, d.n);
+    std::vector<double> &sums = scratch[size_t(worker)];
+    std::fill(sums.begin(), sums.end(), 0.0);
+    sumBlock(matrix, xt, m, first, last, sums.data());
+    for (int64_t row = 0; row < m; ++row) {
+      for (int64_t n = first; n < last; ++n) {
+        const size_t at = size_t(row * 2 * kBlockColumns + n - first);
+        const double bias = matrix.bias.empty() ? 0.0 : toFloat(matrix.bias[size_t(n)], d.act);
+        linear[size_t(row * d.n + n)] = sums[at] + bias;
+        sumSquares[size_t(row * d.n + n)] = sums[at + kBlockColumns];
+      }
+    }
   });
   return finishReference(d, m, std::move(linear), std::move(sumSquares), threads);
 }
