@@ -1,0 +1,19 @@
+// Every device header: an index for editors, and what the header self-check compiles.
+#ifndef GPTQC_TEMPLATES_ALL_CUH
+#define GPTQC_TEMPLATES_ALL_CUH
+
+#include "gptqc/accumulate.cuh"
+#include "gptqc/args.cuh"
+#include "gptqc/base.cuh"
+#include "gptqc/copy_activations.cuh"
+#include "gptqc/copy_weights.cuh"
+#include "gptqc/dequant.cuh"
+#include "gptqc/epilogue.cuh"
+#include "gptqc/fragment.cuh"
+#include "gptqc/reduce.cuh"
+#include "gptqc/simt.cuh"
+#include "gptqc/tile.cuh"
+#include "gptqc/types.cuh"
+#include "gptqc/unpack.cuh"
+
+#endif // GPTQC_TEMPLATES_ALL_CUH

@@ -1,0 +1,64 @@
+// Codes out of the bit planes of "mma16.v1": for register r of an A fragment of one k16 step, the pair of
+// codes (k even in the low half, k odd in the high half), left at a bit position that costs no shift.
+#ifndef GPTQC_TEMPLATES_UNPACK_CUH
+#define GPTQC_TEMPLATES_UNPACK_CUH
+
+#include "gptqc/base.cuh"
+
+namespace gptqc {
+
+/// Which planes a width has: 3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1.
+template <int bits, int width> struct has_plane {
+  static constexpr bool value = (bits & width) != 0;
+};
+
+/// 32-bit words that a lane needs of a plane for `steps` consecutive k16 steps, at least one.
+template <int width, int steps> struct plane_words {
+  static constexpr int count = steps * width >= 4 ? steps * width / 4 : 1;
+};
+
+/// A lane's words of `steps` consecutive k16 steps (a power of two, the first one a multiple of it).
+template <int bits, int steps> struct weight_words {
+  u32 w8[has_plane<bits, 8>::value ? plane_words<8, steps>::count : 1];
+  u32 w4[has_plane<bits, 4>::value ? plane_words<4, steps>::count : 1];
+  u32 w2[has_plane<bits, 2>::value ? plane_words<2, steps>::count : 1];
+  u32 w1[has_plane<bits, 1>::value ? plane_words<1, steps>::count : 1];
+};
+
+/// Where register r's field starts in its 8-bit window of the 2- and 1-bit planes: registers 0, 2, 1, 3.
+GPTQC_DEVICE constexpr int pair_position(int r) { return 2 * ((r >> 1) + 2 * (r & 1)); }
+
+/// Bit position of the code inside each half of code_pair's result.
+template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
+  return bits <= 3 ? pair_position(r) : bits <= 6 ? 4 * (r & 1) : 0;
+}
+
+/// The codes of register r for step `s` of the words, shifted left by code_base<bits>(r), `s` and `r` are
+/// constants after unrolling. `first` is the step that the words start at: the 2- and 1-bit planes
+/// keep several steps in a word.
+template <int bits, int steps>
+GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r) {
+  const int p2 = 8 * ((first + s) & 1);                                      // window in a 2-bit word
+  const int p1 = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1);           // and in a 1-bit word
+  const int i2 = plane_words<2, steps>::count == 1 ? 0 : s / 2;
+  const int i1 = plane_words<1, steps>::count == 1 ? 0 : s / 4;
+  const int base = code_base<bits>(r);
+  u32 code = 0;
+  if constexpr (bits == 8)
+    code = (words.w8[2 * s + (r >> 1)] >> (8 * (r & 1))) & 0x00ff00ffu;
+  if constexpr (has_plane<bits, 4>::value)
+    code = shift_left(words.w4[s], base - 4 * r) & (0x000f000fu << base);
+  if constexpr (has_plane<bits, 2>::value) {
+    const int to = base + (has_plane<bits, 4>::value ? 4 : 0);
+    code |= shift_left(words.w2[i2], to - p2 - pair_position(r)) & (0x00030003u << to);
+  }
+  if constexpr (has_plane<bits, 1>::value) {
+    const int to = base + (bits & 6);
+    code |= shift_left(words.w1[i1], to - p1 - pair_position(r)) & (0x00010001u << to);
+  }
+  return code;
+}
+
+} // namespace gptqc
+
+#endif // GPTQC_TEMPLATES_UNPACK_CUH

@@ -1,0 +1,73 @@
+// The reference on the GPU: dequantize and multiply in double, straight from plain codes, sharing nothing
+// with the packed layout or its kernels. Also gives sum (w x)^2 per output, which the tolerance needs.
+#include "gptqc/types.cuh"
+
+using namespace gptqc;
+
+struct reference_args {
+  const u8 *codes;     // [K][N]
+  const u8 *zeros;     // [G][N]; null when symmetric
+  const u16 *scales;   // [G][N]
+  const int *group_of; // [K]
+  const u16 *x;        // [M][K], row stride ldx
+  const u16 *bias;     // [N]; null: none
+  double *y;           // out: [M][N]
+  double *squares;     // out: [M][N], sum over k of (w x)^2
+  i64 n, k, ldx;
+  int m;
+  int sym_zero;
+  int act_bf16, scale_bf16;
+};
+static_assert(sizeof(reference_args) == 104, "must match ReferenceArgs");
+
+constexpr int tile_n = 64, tile_m = 16, tile_k = 16;
+
+GPTQC_DEVICE float element(u16 bits, int is_bf16) {
+  return is_bf16 ? bf16::to_float(bits) : f16::to_float(bits);
+}
+
+/// Grid: x = ceil(N / 64), y = ceil(M / 16); 256 threads, each 1 row n by 4 tokens.
+extern "C" __global__ void __launch_bounds__(256)
+reference_gemm(const __grid_constant__ reference_args args) {
+  __shared__ double weights[tile_k][tile_n];
+  __shared__ double tokens[tile_k][tile_m];
+  const i64 n0 = (i64)blockIdx.x * tile_n, m0 = (i64)blockIdx.y * tile_m;
+  const int column = threadIdx.x % tile_n, first_token = threadIdx.x / tile_n * 4;
+  double sum[4] = {}, square[4] = {};
+  for (i64 k0 = 0; k0 < args.k; k0 += tile_k) {
+    for (int i = threadIdx.x; i < tile_k * tile_n; i += 256) {
+      const i64 k = k0 + i / tile_n, n = n0 + i % tile_n;
+      double weight = 0;
+      if (k < args.k && n < args.n) {
+        const i64 group = (i64)args.group_of[k] * args.n + n;
+        const int zero = args.zeros ? args.zeros[group] : args.sym_zero;
+        weight = (double)element(args.scales[group], args.scale_bf16) *
+                 ((int)args.codes[k * args.n + n] - zero);
+      }
+      weights[i / tile_n][i % tile_n] = weight;
+    }
+    const int i = threadIdx.x; // tile_k * tile_m == 256
+    const i64 k = k0 + i % tile_k, m = m0 + i / tile_k;
+    tokens[i % tile_k][i / tile_k] =
+        k < args.k && m < args.m ? (double)element(args.x[m * args.ldx + k], args.act_bf16) : 0.0;
+    __syncthreads();
+    const int valid_k = (int)min_of(args.k - k0, (i64)tile_k);
+    for (int j = 0; j < valid_k; ++j)
+#pragma unroll
+      for (int t = 0; t < 4; ++t) {
+        const double product = weights[j][column] * tokens[j][first_token + t];
+        sum[t] += product;
+        square[t] += product * product;
+      }
+    __syncthreads();
+  }
+  const i64 n = n0 + column;
+#pragma unroll
+  for (int t = 0; t < 4; ++t) {
+    const i64 m = m0 + first_token + t;
+    if (n < args.n && m < args.m) {
+      args.y[m * args.n + n] = sum[t] + (args.bias ? (double)element(args.bias[n], args.act_bf16) : 0.0);
+      args.squares[m * args.n + n] = square[t];
+    }
+  }
+}
