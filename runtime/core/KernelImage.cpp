@@ -5,11 +5,13 @@
 // every value of the header is range-checked, since a digest proves no origin.
 #include "runtime/core/KernelImage.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/Hash.h"
+#include "runtime/core/LinearArgs.h"
 
 namespace gptqc {
 namespace {
@@ -160,9 +162,8 @@ const char *readHeader(const Json &header, KernelImage &image) {
 int64_t LaunchFacts::workspaceBytes(int64_t m) const {
   if (splitK <= 1 || m <= 0)
     return 0;
-  const int64_t tiles = blocksN() * blocksM(m);
-  const int64_t counters = alignUp(tiles * 4, 256);
-  return counters + alignUp(tiles * splitK * tileN * tileM * 4, 256);
+  const int64_t tiles = std::min(blocksN() * blocksM(m), kMaxSplitTiles);
+  return kCounterBytes + alignUp(tiles * splitK * tileN * tileM * 4, 256);
 }
 
 std::vector<uint8_t> KernelImage::serialize() const {

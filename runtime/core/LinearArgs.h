@@ -7,6 +7,12 @@
 
 namespace gptqc {
 
+/// Split-k kernels count the splits of a tile in the first kCounterBytes of the workspace. The
+/// region has one size for all kernels and M, so that partial sums of one launch never lie where
+/// another one counts; a launch has at most kMaxSplitTiles tiles.
+inline constexpr int64_t kMaxSplitTiles = 16384;
+inline constexpr int64_t kCounterBytes = kMaxSplitTiles * 4;
+
 /// Device pointers are borrowed for the launch.
 struct LinearArgs {
   uint64_t weights = 0; ///< PackedWeights::weights, 16-byte aligned
@@ -22,7 +28,7 @@ struct LinearArgs {
   int64_t ldx = 0;
   int64_t ldy = 0;
   int32_t m = 0;
-  int32_t reserved = 0;
+  int32_t counterBytes = 0; ///< kCounterBytes: where the partial sums begin in the workspace
 };
 static_assert(sizeof(LinearArgs) == 96);
 

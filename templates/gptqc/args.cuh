@@ -15,11 +15,11 @@ struct linear_args {
   const u16 *bias;     // [N]
   const u16 *x;        // [M][K], row stride ldx
   u16 *y;              // [M][output columns], row stride ldy
-  u8 *workspace;       // counters, then fp32 tiles; see split_k.cuh
+  u8 *workspace;       // counters, then fp32 tiles; see reduce.cuh
   i64 ldx;
   i64 ldy;
   int m;
-  int reserved;
+  int counter_bytes; // where the partial sums begin in the workspace
 };
 static_assert(sizeof(linear_args) == 96, "must match LinearArgs");
 

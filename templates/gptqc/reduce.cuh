@@ -15,7 +15,7 @@ GPTQC_DEVICE void
 reduce_warps(float *sums,
              const float (&acc)[shape<layer, tile>::warp_n_tiles][shape<layer, tile>::m_tiles][4]) {
   using s = shape<layer, tile>;
-  __syncthreads(); // the pipeline stages that sums overlays are free
+  block_barrier(); // the pipeline stages that sums overlays are free
   float *slice = sums + place<tile>::k_warp() * (tile::m * s::reduce_stride);
   const int r = lane_id() / 4, c = lane_id() % 4 * 2;
 #pragma unroll
@@ -30,7 +30,7 @@ reduce_warps(float *sums,
       slice[(m + 1) * s::reduce_stride + n + 8] = acc[t][j][3];
     }
   }
-  __syncthreads();
+  block_barrier();
   if constexpr (tile::k_warps > 1) {
     for (int i = threadIdx.x; i < tile::m * tile::n; i += s::threads) {
       const int at = i / tile::n * s::reduce_stride + i % tile::n;
@@ -40,31 +40,30 @@ reduce_warps(float *sums,
         sum += sums[k * (tile::m * s::reduce_stride) + at];
       sums[at] = sum;
     }
-    __syncthreads();
+    block_barrier();
   }
 }
 
-/// Workspace: one u32 counter per tile, rounded up to 256 bytes, then fp32 [tile][split][m * n].
+/// Workspace: one u32 counter per tile, then from counter_bytes on fp32 [tile][split][m * n].
 /// The last block of a tile to arrive adds the splits up in order, leaves the counter at zero and
 /// returns true; the others return false and are done.
 template <typename layer, typename tile>
 GPTQC_DEVICE bool reduce_split_k(float *sums, const linear_args &args) {
   using s = shape<layer, tile>;
   constexpr int tile_size = tile::m * tile::n;
-  const i64 tiles = (i64)gridDim.x * gridDim.y;
   const i64 tile_index = (i64)blockIdx.y * gridDim.x + blockIdx.x;
   u32 *counters = (u32 *)args.workspace;
-  float *partials = (float *)(args.workspace + (tiles * 4 + 255) / 256 * 256);
+  float *partials = (float *)(args.workspace + args.counter_bytes);
   float *mine = partials + (tile_index * tile::split_k + blockIdx.z) * tile_size;
   for (int i = threadIdx.x; i < tile_size; i += s::threads)
     mine[i] = sums[i / tile::n * s::reduce_stride + i % tile::n];
   fence_device();
-  __shared__ bool is_last;
-  __syncthreads();
+  u32 *arrived_before = (u32 *)(sums + tile::n); // a word of the padding behind row 0
+  block_barrier();
   if (threadIdx.x == 0)
-    is_last = count_in(counters + tile_index) == tile::split_k - 1;
-  __syncthreads();
-  if (!is_last)
+    *arrived_before = count_in(counters + tile_index);
+  block_barrier();
+  if (*arrived_before != tile::split_k - 1)
     return false;
   fence_device();
   if (threadIdx.x == 0)
@@ -77,7 +76,7 @@ GPTQC_DEVICE bool reduce_split_k(float *sums, const linear_args &args) {
       sum += load_uncached(first + split * tile_size + i);
     sums[i / tile::n * s::reduce_stride + i % tile::n] = sum;
   }
-  __syncthreads();
+  block_barrier();
   return true;
 }
 

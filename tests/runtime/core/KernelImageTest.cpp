@@ -137,8 +137,9 @@ TEST(KernelImage, WorkspaceHoldsCountersThenTiles) {
   EXPECT_EQ(launch.workspaceBytes(16), 0);
   launch.splitK = 3;
   EXPECT_EQ(launch.workspaceBytes(0), 0);
-  EXPECT_EQ(launch.workspaceBytes(16), 256 + 64 * 3 * 64 * 16 * 4);
-  EXPECT_EQ(launch.workspaceBytes(17), 512 + 128 * 3 * 64 * 16 * 4);
+  EXPECT_EQ(launch.workspaceBytes(16), 65536 + 64 * 3 * 64 * 16 * 4);
+  EXPECT_EQ(launch.workspaceBytes(17), 65536 + 128 * 3 * 64 * 16 * 4);
+  EXPECT_EQ(launch.workspaceBytes(1 << 24), 65536 + int64_t(16384) * 3 * 64 * 16 * 4);
 }
 
 } // namespace
