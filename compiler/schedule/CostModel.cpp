@@ -1,0 +1,123 @@
+// Cycles of one launch = waves of resident blocks * the slowest of {loading, dequantizing,
+// multiplying} a block's share, plus fill, epilogue and the split reduction.
+#include "compiler/schedule/CostModel.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "compiler/schedule/TilePlan.h"
+
+namespace gptqc {
+
+namespace {
+
+constexpr double kLaunchCycles = 2500;       // launch and ramp, about 1.5 us
+constexpr double kMemoryLatency = 800;       // one DRAM round trip
+constexpr double kStageOverhead = 60;        // wait, barrier and address arithmetic of one k tile
+constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandwidth
+constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
+constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
+constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
+constexpr int64_t kUnboundedTokens = 16384;
+
+double tokensOf(const Descriptor &d) {
+  return double(d.m.hi == kUnboundedM ? std::max(d.m.lo, kUnboundedTokens) : d.m.hi);
+}
+
+/// Multiply-adds per cycle and SM of 16-bit mma.sync.
+double mmaRate(const Target &t) {
+  switch (t.capability) {
+  case 80:
+  case 100:
+    return 1024;
+  case 90:
+    return 1280; // mma.sync reaches about 60 % of what wgmma does
+  default:
+    return 512;
+  }
+}
+
+double blocksPerSm(const Target &t, const Schedule &s, const TilePlan &plan) {
+  const double shared = double(t.maxSharedMemory()) / double(plan.sharedBytes + 1024);
+  const double registers = 65536.0 / (double(plan.registers) * s.threads());
+  const double threads = (t.capability == 75 ? 1024.0 : 1536.0) / s.threads();
+  return std::max(1.0, std::floor(std::min({shared, registers, threads, 16.0})));
+}
+
+struct Grid {
+  double blocks = 0, resident = 0; ///< blocks of the launch; blocks that share an SM
+  double waves = 0;
+};
+
+Grid gridOf(const Descriptor &d, const Target &t, const Schedule &s, const TilePlan &plan) {
+  Grid grid;
+  const double rowBlocks = std::ceil(double(plan.layout.paddedN) / s.tileN);
+  grid.blocks = rowBlocks * std::ceil(tokensOf(d) / s.tileM) * s.splitK;
+  const double sms = t.plannedSmCount();
+  grid.resident = std::min(blocksPerSm(t, s, plan), std::max(1.0, std::ceil(grid.blocks / sms)));
+  grid.waves = std::ceil(grid.blocks / (sms * grid.resident));
+  return grid;
+}
+
+double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  const TilePlan plan = TilePlan::of(d, s);
+  const Grid grid = gridOf(d, t, s, plan);
+  const double kTiles = std::ceil(double(plan.kTiles) / s.splitK);
+  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
+
+  // All blocks that share an SM move together: costs of one k tile of each of them.
+  const double weights = double(plan.weightBytes + plan.scaleBytes);
+  // Token blocks of the same rows share weights through L2, when they happen to run together.
+  const double fromDram = weights * (0.5 + 0.5 / tokenBlocks);
+  const double fromCache = weights + double(plan.activationBytes);
+  const double inFlight = grid.resident * fromCache * std::max(1, s.stages - 1);
+  const double bandwidth = std::min(1.0, inFlight / kBytesInFlight);
+  const double load = grid.resident *
+                      std::max(fromDram / kDramBytesPerCycle, fromCache / kCacheBytesPerCycle) /
+                      bandwidth;
+  const double gather = s.xVector == 2 ? grid.resident * double(s.tileM) * s.tileK / 32 : 0;
+  const double multiply = grid.resident * double(s.tileN) * s.tileM * s.tileK / mmaRate(t);
+  // Every token warp repeats the dequantization; about one instruction per weight, 4 schedulers.
+  const double dequantize =
+      grid.resident * double(s.tileN) * s.tileK * s.mWarps * (1.0 + 0.1 * d.bits) / 128;
+  const double overlapped = std::max({load, multiply, dequantize + gather});
+  const double exposed = s.stages > 1 ? 0 : kMemoryLatency;
+  const double kLoop = kTiles * (overlapped + kStageOverhead + exposed);
+
+  const double outputs = double(s.tileN) * s.tileM;
+  double epilogue =
+      outputs * grid.resident / 64 + (s.kWarps > 1 ? 200 + outputs * s.kWarps / 64 : 0);
+  if (s.splitK > 1)
+    epilogue += 1500 + outputs * (1 + s.splitK) * 4 * grid.resident / kCacheBytesPerCycle;
+  return kLaunchCycles + grid.waves * (kMemoryLatency + kLoop + epilogue);
+}
+
+double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  const double outputs = double(TilePlan::of(d, s).layout.paddedN) * tokensOf(d);
+  const double threads = double(t.plannedSmCount()) * 512;
+  return kLaunchCycles +
+         std::ceil(outputs / s.tileM / threads) * double(d.k) * s.tileM * kSimtCyclesPerTerm;
+}
+
+} // namespace
+
+double CostModel::cycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  return s.family == Family::Mma ? mmaCycles(d, t, s) : simtCycles(d, t, s);
+}
+
+Result<Schedule> CostModel::choose(const Descriptor &d, const Target &t) {
+  GPTQC_TRY(d.validate());
+  const std::vector<Schedule> candidates = ScheduleSpace::enumerate(d, t);
+  Schedule best = candidates.front();
+  double bestCycles = cycles(d, t, best);
+  for (const Schedule &candidate : candidates) {
+    const double estimate = cycles(d, t, candidate);
+    if (estimate < bestCycles && (candidate.family != Family::Simt)) {
+      best = candidate;
+      bestCycles = estimate;
+    }
+  }
+  return best;
+}
+
+} // namespace gptqc

@@ -1,0 +1,162 @@
+// The legality rules, one function per concern, and the grid that the tuner measures.
+#include "compiler/schedule/ScheduleSpace.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/schedule/TilePlan.h"
+
+namespace gptqc {
+
+namespace {
+
+constexpr int kMaxSplitK = 64;
+/// reduce_split_k keeps a flag in static shared memory, in front of the aligned dynamic part.
+constexpr int64_t kSplitFlagBytes = 128;
+
+template <typename... Args>
+Status refuse(const Schedule &schedule, fmt::format_string<Args...> format, Args &&...args) {
+  return Status(Code::Unsupported, fmt::format("schedule '{}': {}", schedule.print(),
+                                               fmt::format(format, std::forward<Args>(args)...)));
+}
+
+Status checkActivationLoads(const Descriptor &d, const Schedule &s, const TilePlan &plan) {
+  if (s.xVector != 16)
+    return Status();
+  if (d.k % 8 != 0)
+    return refuse(s, "rows of {} elements are no multiple of 16 bytes; use xvec2", d.k);
+  if (plan.layout.permuted)
+    return refuse(s, "the columns of X are gathered one by one through the permutation; use xvec2");
+  return Status();
+}
+
+Status checkSplit(const Descriptor &d, const Schedule &s, const TilePlan &plan) {
+  if (d.batchInvariant && (s.splitK != 1 || s.kWarps != 1))
+    return refuse(s, "batch_invariant needs one order of summation for every M; use neither kwarps "
+                     "nor splitk");
+  const int64_t most = std::min<int64_t>(plan.kTiles, kMaxSplitK);
+  if (s.splitK > most)
+    return refuse(s, "there are {} k tiles to split; use splitk{} at most", plan.kTiles, most);
+  return Status();
+}
+
+Status checkMmaWarps(const Descriptor &d, const Schedule &s) {
+  if (s.warps > 16 || s.warps % (s.mWarps * s.kWarps) != 0)
+    return refuse(s, "warps must be at most 16 and a multiple of mwarps x kwarps");
+  const int rows = std::lcm(16 * s.nWarps(), d.siluMul ? 32 : 16);
+  if (s.tileN % rows != 0 || s.tileN > 256)
+    return refuse(s,
+                  "the weight rows must be a multiple of {} (16 for each of {} warps{}), 256 at "
+                  "most",
+                  rows, s.nWarps(), d.siluMul ? ", half of them gate" : "");
+  if (s.tileM % (8 * s.mWarps) != 0 || s.tileM > 256)
+    return refuse(s, "the tokens must be a multiple of {} (8 for each of {} warps), 256 at most",
+                  8 * s.mWarps, s.mWarps);
+  const int columns = std::lcm(std::max(64, chunkK(d.bits)), 16 * s.kWarps);
+  if (s.tileK % columns != 0 || s.tileK > 1024)
+    return refuse(s, "the k tile of w{} must be a multiple of {}, 1024 at most", d.bits, columns);
+  return Status();
+}
+
+Status checkResources(const Target &t, const Schedule &s, const TilePlan &plan) {
+  const int available = std::min(255, 65536 / s.threads());
+  if (plan.registers > available)
+    return refuse(s, "needs about {} registers a thread of {}; use more warps or a smaller tile",
+                  plan.registers, available);
+  const int64_t bytes = plan.sharedBytes + (s.splitK > 1 ? kSplitFlagBytes : 0);
+  if (bytes > t.maxSharedMemory())
+    return refuse(s,
+                  "needs {} bytes of shared memory, sm_{} has {} a block; use fewer stages or a "
+                  "smaller tile",
+                  bytes, t.capability, t.maxSharedMemory());
+  return Status();
+}
+
+Status checkMma(const Descriptor &d, const Target &t, const Schedule &s) {
+  if (d.act == DType::BF16 && !t.hasBf16Mma())
+    return refuse(s, "sm_{} has no bf16 mma; use the simt family", t.capability);
+  if (!t.hasCpAsync() && s.stages != 1)
+    return refuse(s, "sm_{} has no cp.async; use stages1", t.capability);
+  if (s.stages > 8)
+    return refuse(s, "more than 8 stages hide nothing; use stages8 at most");
+  GPTQC_TRY(checkMmaWarps(d, s));
+  const TilePlan plan = TilePlan::of(d, s);
+  GPTQC_TRY(checkActivationLoads(d, s, plan));
+  GPTQC_TRY(checkSplit(d, s, plan));
+  return checkResources(t, s, plan);
+}
+
+/// One thread owns one row; X is read element by element whatever its alignment.
+Status checkSimt(const Schedule &s) {
+  if (s.mWarps != 1 || s.kWarps != 1 || s.stages != 1 || s.splitK != 1 || s.xVector != 16)
+    return refuse(s,
+                  "simt has one warp layout and no pipeline; use 'simt t128x4x16 warps4 stages1'");
+  if (s.warps > 16 || s.tileN != s.threads() || s.tileK != 16 || s.tileM > 16)
+    return refuse(s, "simt tiles are t<threads>x<1..16>x16; use 'simt t128x4x16 warps4 stages1'");
+  return Status();
+}
+
+/// What the tuner tries along each axis.
+constexpr int kTileN[] = {64, 128, 256}, kWarpCounts[] = {4, 8}, kMWarps[] = {1, 2, 4},
+              kKWarps[] = {1, 2, 4, 8}, kTileK[] = {64, 128, 256, 512}, kStages[] = {1, 2, 3, 4, 6},
+              kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
+
+/// Appends the legal schedules with a given token tile.
+void appendMma(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
+  const auto legal = [&] { return ScheduleSpace::check(d, t, s).ok(); };
+  for (int tileK : kTileK)
+    for (int kWarps : kKWarps) {
+      if (tileK % chunkK(d.bits) != 0 || tileK / 16 % (4 * kWarps) != 0)
+        continue; // warps whose words of the planes are shared are legal but slow
+      for (int warps : kWarpCounts)
+        for (int mWarps : kMWarps)
+          for (int tileN : kTileN) {
+            s.tileN = tileN, s.tileK = tileK, s.warps = warps, s.mWarps = mWarps, s.kWarps = kWarps;
+            s.splitK = 1, s.stages = t.hasCpAsync() ? 2 : 1;
+            if (warps % (mWarps * kWarps) != 0 || !legal())
+              continue;
+            for (int stages : kStages)
+              for (int splitK : kSplits) {
+                s.stages = stages, s.splitK = splitK;
+                if (stages == 1 ? !t.hasCpAsync() && legal() : t.hasCpAsync() && legal())
+                  found.push_back(s);
+              }
+          }
+    }
+}
+
+} // namespace
+
+Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule &s) {
+  GPTQC_TRY(d.validate());
+  switch (s.family) {
+  case Family::Simt:
+    return checkSimt(s);
+  case Family::Mma:
+    return checkMma(d, t, s);
+  case Family::Wgmma:
+  case Family::Gemv:
+    break;
+  }
+  return refuse(s, "there are no {} kernels; use mma or simt", familyName(s.family));
+}
+
+std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target &t) {
+  std::vector<Schedule> found;
+  const int64_t tokens = std::min<int64_t>(d.m.hi, 128);
+  Schedule s;
+  s.family = Family::Mma;
+  s.xVector = d.k % 8 != 0 || WeightLayout::uniform(d).permuted ? 2 : 16;
+  for (int tileM : {8, 16, 32, 64, 128}) {
+    s.tileM = tileM;
+    if (tileM == 8 || tileM < 2 * tokens)
+      appendMma(d, t, s, found);
+  }
+  Schedule simt;
+  simt.family = Family::Simt;
+  simt.tileN = 128, simt.tileM = 4, simt.tileK = 16;
+  found.push_back(simt);
+  return found;
+}
+
+} // namespace gptqc

@@ -1,0 +1,76 @@
+// Derives the numbers of a tile. The formulas mirror templates/gptqc/tile.cuh.
+#include "compiler/schedule/TilePlan.h"
+
+#include <algorithm>
+
+namespace gptqc {
+
+namespace {
+
+int64_t alignShared(int64_t bytes) {
+  return (bytes + kSharedAlignment - 1) / kSharedAlignment * kSharedAlignment;
+}
+
+int scaleRowsOf(int steps, int groupSteps) {
+  if (groupSteps == 0)
+    return steps;
+  if (groupSteps % steps == 0)
+    return 1;
+  if (steps % groupSteps == 0)
+    return steps / groupSteps;
+  return (steps + groupSteps - 2) / groupSteps + 1;
+}
+
+/// The longest run of steps that shares a scale row and whose activations and codes fit in
+/// registers.
+int flushStepsOf(const Descriptor &d, const TilePlan &plan) {
+  if (d.batchInvariant && !plan.scaleFragments)
+    return 1; // the partial sums that are rounded must not depend on the tile
+  constexpr int kFragmentRegisters = 32;
+  int steps = 1;
+  while (steps < 8 && plan.warpSteps % (2 * steps) == 0 && plan.groupSteps % (2 * steps) == 0 &&
+         plan.groupSteps != 0 && 2 * steps * plan.warpMTiles * 2 <= kFragmentRegisters)
+    steps *= 2;
+  return steps;
+}
+
+} // namespace
+
+int chunkK(int bits) { return 256 / planesOf(bits).back().width; }
+
+TilePlan TilePlan::of(const Descriptor &d, const Schedule &s) {
+  TilePlan plan;
+  plan.layout = WeightLayout::uniform(d);
+  plan.groupSteps = d.ragged ? 0 : int(plan.layout.paddedGroupSize / 16);
+  plan.kTiles = (plan.layout.paddedK + s.tileK - 1) / s.tileK;
+  plan.sumsBytes = int64_t(s.kWarps) * s.tileM * (s.tileN + 4) * 4;
+  plan.sharedBytes = alignShared(plan.sumsBytes);
+  if (s.family != Family::Mma)
+    return plan;
+
+  const int steps = s.tileK / 16, nTiles = s.tileN / 16;
+  plan.warpNTiles = nTiles / s.nWarps();
+  plan.warpMTiles = s.tileM / 8 / s.mWarps;
+  plan.warpSteps = steps / s.kWarps;
+  // Multiplying a fragment pays once several token fragments share it. For batch_invariant the
+  // choice must not follow M.
+  plan.scaleFragments = d.scales == d.act && (plan.warpMTiles >= 4 || d.batchInvariant);
+  plan.flushSteps = flushStepsOf(d, plan);
+  plan.scaleRows = scaleRowsOf(steps, plan.groupSteps);
+  plan.weightBytes = int64_t(s.tileN) * s.tileK * d.bits / 8;
+  plan.scaleBytes = int64_t(nTiles) * plan.scaleRows * (d.sym ? 32 : 48);
+  plan.activationBytes = int64_t(s.tileM) * s.tileK * 2;
+  const int64_t stages = alignShared(plan.weightBytes * s.stages) +
+                         alignShared(plan.scaleBytes * s.stages) +
+                         alignShared(plan.activationBytes * s.stages);
+  plan.sharedBytes = std::max(stages, alignShared(plan.sumsBytes));
+
+  const int accumulators = plan.warpNTiles * plan.warpMTiles * 4;
+  const int partials = plan.scaleFragments ? 0 : plan.warpMTiles * 4;
+  const int activations = plan.flushSteps * plan.warpMTiles * 2;
+  const int words = std::max(1, plan.flushSteps * d.bits / 4) + 3;
+  plan.registers = accumulators + partials + activations + words + 48;
+  return plan;
+}
+
+} // namespace gptqc

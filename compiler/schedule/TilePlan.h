@@ -1,0 +1,43 @@
+// TilePlan: the numbers that follow from a descriptor and a schedule, e.g. bytes of a stage and
+// steps between two applications of the scales. Legality, cost model and LowerToTile all read them
+// here.
+#ifndef GPTQC_COMPILER_SCHEDULE_TILEPLAN_H
+#define GPTQC_COMPILER_SCHEDULE_TILEPLAN_H
+
+#include "runtime/core/Descriptor.h"
+#include "runtime/core/Schedule.h"
+#include "runtime/core/WeightLayout.h"
+
+namespace gptqc {
+
+/// Alignment of every buffer in shared memory, bytes.
+inline constexpr int64_t kSharedAlignment = 128;
+
+/// Terms as in templates/gptqc/tile.cuh. Meaningful for mma schedules that pass
+/// ScheduleSpace::check; for simt only layout, groupSteps, kTiles and sumsBytes are.
+struct TilePlan {
+  WeightLayout layout;
+  int groupSteps = 0;          ///< k16 steps per packed group; 0 when ragged
+  int64_t kTiles = 0;          ///< k tiles of the layer
+  int warpNTiles = 0;          ///< 16-row fragments of a warp
+  int warpMTiles = 0;          ///< 8-token fragments of a warp
+  int warpSteps = 0;           ///< k16 steps of a warp in a stage
+  int flushSteps = 0;          ///< k16 steps summed up before the scales apply; a power of two
+  int scaleRows = 0;           ///< rows of scales that one stage touches
+  bool scaleFragments = false; ///< scales go into the weight fragments instead of the partial sums
+  int64_t weightBytes = 0;     ///< of one stage, all planes
+  int64_t scaleBytes = 0;      ///< of one stage, scales and zero points
+  int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit
+  int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp
+  int64_t sharedBytes = 0;     ///< of the block; sums overlay the stages, which are dead by then
+  int registers = 0;           ///< estimate per thread
+
+  static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);
+};
+
+/// Packed k that one 16-byte chunk of the narrowest plane covers; tileK is a multiple.
+int chunkK(int bits);
+
+} // namespace gptqc
+
+#endif // GPTQC_COMPILER_SCHEDULE_TILEPLAN_H
