@@ -1,0 +1,90 @@
+// The CPU runner, and the choice of a device.
+#include "cli/check/Runner.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "runtime/core/WeightLayout.h"
+#include "runtime/cpu/Compare.h"
+#include "runtime/cpu/Executor.h"
+#include "runtime/cpu/Parallel.h"
+
+namespace gptqc::cli {
+namespace {
+
+class CpuRunner : public Runner {
+public:
+  explicit CpuRunner(int requested) : threads(resolveThreads(requested)) {}
+
+  std::string kind() const override { return "cpu"; }
+
+  std::string device() const override {
+    return fmt::format("cpu, {} thread{}", threads, threads == 1 ? "" : "s");
+  }
+
+  Status prepare(const QuantizedMatrix &newMatrix, std::span<const int64_t>) override {
+    matrix = &newMatrix;
+    packed = packWeights(newMatrix);
+    GPTQC_ASSIGN(Executor created, Executor::create(packed));
+    executor = std::move(created);
+    return {};
+  }
+
+  std::string kernelName(int64_t) const override { return "cpu"; }
+
+  Result<double> run(const std::vector<uint16_t> &x, int64_t m, std::vector<uint16_t> &y) override {
+    const Descriptor &d = matrix->descriptor;
+    y.assign(size_t(m * d.outputColumns()), kPoison);
+    const auto start = std::chrono::steady_clock::now();
+    GPTQC_TRY(executor->run(x.data(), d.k, m, y.data(), d.outputColumns(), threads));
+    const std::chrono::duration<double, std::micro> elapsed =
+        std::chrono::steady_clock::now() - start;
+    return elapsed.count();
+  }
+
+  Result<Reference> reference(const std::vector<uint16_t> &x, int64_t m) override {
+    return referenceLinear(*matrix, x.data(), matrix->descriptor.k, m, threads);
+  }
+
+private:
+  int threads;
+  const QuantizedMatrix *matrix = nullptr;
+  PackedWeights packed;
+  std::optional<Executor> executor;
+};
+
+} // namespace
+
+std::unique_ptr<Runner> makeCpuRunner(const RunnerOptions &options) {
+  return std::make_unique<CpuRunner>(options.threads);
+}
+
+#ifndef GPTQC_CUDA_RUNNER
+Result<std::unique_ptr<Runner>> makeCudaRunner(const RunnerOptions &) {
+  return makeError(Code::Unsupported,
+                   "this gptqc was built without the compiler and runs on the "
+                   "CPU only; use --device cpu, or build with GPTQC_COMPILER=ON");
+}
+#endif
+
+Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const RunnerOptions &options,
+                                           std::string &note) {
+  if (device == "cpu")
+    return makeCpuRunner(options);
+  if (device == "cuda")
+    return makeCudaRunner(options);
+  if (device != "auto")
+    return invalidArgument("device `{}`: write cpu, cuda or auto", device);
+  Result<std::unique_ptr<Runner>> cuda = makeCudaRunner(options);
+  if (cuda)
+    return cuda;
+  note = fmt::format("no GPU in use ({})", cuda.status().message());
+  return makeCpuRunner(options);
+}
+
+MRange kernelRange(const Descriptor &descriptor, int64_t m) {
+  const MRange bucket = bucketFor(m);
+  return {std::max(bucket.lo, descriptor.m.lo), std::min(bucket.hi, descriptor.m.hi)};
+}
+
+} // namespace gptqc::cli

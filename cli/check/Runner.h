@@ -1,0 +1,74 @@
+// Runner: a device that can run a layer and give the reference for it. verify and bench are written
+// against this; CpuRunner and CudaRunner implement it.
+#ifndef GPTQC_CLI_CHECK_RUNNER_H
+#define GPTQC_CLI_CHECK_RUNNER_H
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/core/QuantizedMatrix.h"
+#include "runtime/core/Schedule.h"
+#include "runtime/cpu/Reference.h"
+
+namespace gptqc::cli {
+
+/// What the command line says about kernels; ignored by the CPU.
+struct KernelChoice {
+  std::optional<Schedule> schedule; ///< for every kernel
+  std::optional<Family> family;     ///< the cost model's best schedule of this family
+};
+
+struct RunnerOptions {
+  KernelChoice kernels;
+  std::string nvrtcPath; ///< empty: the compiler's search order
+  bool useCache = true;
+  int threads = 0; ///< of the CPU; 0: all
+};
+
+/// One layer at a time; not thread-safe.
+class Runner {
+public:
+  virtual ~Runner() = default;
+
+  /// "cpu" or "cuda": what --device selects this runner with.
+  virtual std::string kind() const = 0;
+
+  /// One line for the head of a report.
+  virtual std::string device() const = 0;
+
+  /// Takes a layer in place of the one before, and gets ready to run it with these token counts.
+  /// The matrix must outlive the runs.
+  virtual Status prepare(const QuantizedMatrix &matrix, std::span<const int64_t> tokens) = 0;
+
+  /// Name of what runs m tokens: a schedule, or "cpu".
+  virtual std::string kernelName(int64_t m) const = 0;
+
+  /// x: [m, K], row stride K; y becomes [m, outputColumns]. Elements that were not written hold
+  /// kPoison. Gives the time of the run in microseconds: one run, first touch of the data included.
+  virtual Result<double> run(const std::vector<uint16_t> &x, int64_t m,
+                             std::vector<uint16_t> &y) = 0;
+
+  /// The double-precision reference for the same x.
+  virtual Result<Reference> reference(const std::vector<uint16_t> &x, int64_t m) = 0;
+};
+
+std::unique_ptr<Runner> makeCpuRunner(const RunnerOptions &options);
+
+/// DeviceError when there is no usable GPU, Unsupported in a build without the compiler.
+Result<std::unique_ptr<Runner>> makeCudaRunner(const RunnerOptions &options);
+
+/// `device`: "cpu", "cuda", or "auto": the GPU where there is one, else the CPU; `note` then says
+/// which and why.
+Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const RunnerOptions &options,
+                                           std::string &note);
+
+/// The part of the bucket of m that the descriptor's own range holds: the range that m's kernel is
+/// compiled for.
+MRange kernelRange(const Descriptor &descriptor, int64_t m);
+
+} // namespace gptqc::cli
+
+#endif // GPTQC_CLI_CHECK_RUNNER_H
