@@ -80,7 +80,7 @@ GPTQC_DEVICE void simt_collect(float *sums, const float (&acc)[tile::m]) {
 #pragma unroll
   for (int m = 0; m < tile::m; ++m)
     sums[m * shape<layer, tile>::reduce_stride + threadIdx.x] = acc[m];
-  __syncthreads();
+  block_barrier();
 }
 
 } // namespace gptqc

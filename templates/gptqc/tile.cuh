@@ -10,6 +10,7 @@
 #define GPTQC_TEMPLATES_TILE_CUH
 
 #include "gptqc/args.cuh"
+#include "gptqc/ptx/block.cuh"
 #include "gptqc/types.cuh"
 #include "gptqc/unpack.cuh"
 

@@ -1,5 +1,5 @@
 // The pure-read kernel: how long the bytes of a problem take to arrive, the floor of every small-M time.
-#include "gptqc/base.cuh"
+#include "gptqc/ptx/load_streaming.cuh"
 
 using namespace gptqc;
 
@@ -9,14 +9,6 @@ struct read_floor_args {
   u32 *sink;         // one word, written only if the xor of everything is one value: keeps the loads alive
 };
 static_assert(sizeof(read_floor_args) == 24, "must match ReadFloorArgs");
-
-GPTQC_DEVICE u32x4 load_streaming(const u32x4 *address) {
-  u32x4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(address));
-  return v;
-}
 
 /// Any grid and block size; grid-stride with four loads in flight per thread.
 extern "C" __global__ void read_floor(const __grid_constant__ read_floor_args args) {
