@@ -1,0 +1,60 @@
+// DeviceBuffer: device memory with an owner.
+#ifndef GPTQC_RUNTIME_DEVICE_DEVICEBUFFER_H
+#define GPTQC_RUNTIME_DEVICE_DEVICEBUFFER_H
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "runtime/device/Device.h"
+#include "runtime/device/Stream.h"
+
+namespace gptqc {
+
+/// Movable. Freed with its owner, which must wait for the work that uses it first (freeing does
+/// wait for the device, as the driver defines it). An empty buffer has address 0.
+class DeviceBuffer {
+public:
+  DeviceBuffer() = default;
+  /// Uninitialized memory, 256-byte aligned; 0 bytes give an empty buffer.
+  static Result<DeviceBuffer> allocate(const Device &device, int64_t bytes);
+  /// Memory set to zero, complete when this returns.
+  static Result<DeviceBuffer> allocateZeroed(const Device &device, int64_t bytes);
+  /// A copy of host memory, complete when this returns.
+  static Result<DeviceBuffer> upload(const Device &device, const void *data, int64_t bytes);
+  template <typename T>
+  static Result<DeviceBuffer> upload(const Device &device, const std::vector<T> &values) {
+    return upload(device, values.data(), int64_t(values.size() * sizeof(T)));
+  }
+
+  DeviceBuffer(DeviceBuffer &&other) noexcept;
+  DeviceBuffer &operator=(DeviceBuffer &&other) noexcept;
+  ~DeviceBuffer();
+
+  CuDevicePtr address() const { return pointer; }
+  int64_t bytes() const { return size; }
+
+  /// Synchronous copies; the range must lie inside the buffer (InvalidArgument).
+  Status write(const void *data, int64_t bytes, int64_t offset = 0);
+  Status read(void *data, int64_t bytes, int64_t offset = 0) const;
+  template <typename T> Result<std::vector<T>> download() const {
+    std::vector<T> values(size_t(size) / sizeof(T));
+    GPTQC_TRY(read(values.data(), int64_t(values.size() * sizeof(T))));
+    return values;
+  }
+
+  /// Sets every byte, or every 16-bit word, in stream order.
+  Status fill(uint8_t value, const Stream &stream);
+  Status fill16(uint16_t value, const Stream &stream);
+
+private:
+  void release();
+
+  std::shared_ptr<const Device> device;
+  CuDevicePtr pointer = 0;
+  int64_t size = 0;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_DEVICEBUFFER_H

@@ -1,0 +1,174 @@
+// Upload and repack.
+#include "runtime/device/DeviceLayer.h"
+
+#include "runtime/device/SupportArgs.h"
+
+namespace gptqc {
+namespace {
+
+constexpr int kThreads = 256;
+
+int64_t blocksFor(int64_t threads) { return (threads + kThreads - 1) / kThreads; }
+
+Status checkMatrix(const QuantizedMatrix &matrix) {
+  const Descriptor &d = matrix.descriptor;
+  const auto wrong = [&](std::string_view tensor, size_t have, int64_t want) {
+    return invalidArgument("layer '{}': {} has {} elements, {} needed", d.print(), tensor, have,
+                           want);
+  };
+  GPTQC_TRY(d.validate());
+  const int64_t perGroup = matrix.groups * d.n;
+  if (int64_t(matrix.scales.size()) != perGroup)
+    return wrong("scales", matrix.scales.size(), perGroup);
+  if (!matrix.zeros.empty() && int64_t(matrix.zeros.size()) != perGroup)
+    return wrong("zeros", matrix.zeros.size(), perGroup);
+  if (!matrix.groupIndex.empty() && int64_t(matrix.groupIndex.size()) != d.k)
+    return wrong("g_idx", matrix.groupIndex.size(), d.k);
+  if (!matrix.bias.empty() && int64_t(matrix.bias.size()) != d.n)
+    return wrong("bias", matrix.bias.size(), d.n);
+  return Status();
+}
+
+} // namespace
+
+Result<RepackKernels> RepackKernels::load(const Device &device, const KernelImage &image) {
+  GPTQC_ASSIGN(const Module module, Module::load(device, image));
+  RepackKernels kernels;
+  GPTQC_ASSIGN(kernels.weights, module.function("repack_weights"));
+  GPTQC_ASSIGN(kernels.scales, module.function("repack_scales"));
+  return kernels;
+}
+
+Result<DeviceLayer> DeviceLayer::upload(const Device &device, const PackedWeights &packed) {
+  DeviceLayer layer;
+  layer.layerDescriptor = packed.descriptor;
+  layer.layerLayout = packed.layout;
+  GPTQC_ASSIGN(layer.weights, DeviceBuffer::upload(device, packed.weights));
+  GPTQC_ASSIGN(layer.scales, DeviceBuffer::upload(device, packed.scales));
+  GPTQC_ASSIGN(layer.zeros, DeviceBuffer::upload(device, packed.zeros));
+  GPTQC_ASSIGN(layer.groupOf, DeviceBuffer::upload(device, packed.groupOf));
+  GPTQC_ASSIGN(layer.perm, DeviceBuffer::upload(device, packed.perm));
+  GPTQC_ASSIGN(layer.bias, DeviceBuffer::upload(device, packed.bias));
+  return layer;
+}
+
+Result<DeviceLayer> DeviceLayer::fromCodes(const Device &device, const RepackKernels &kernels,
+                                           const QuantizedMatrix &matrix) {
+  const Descriptor &d = matrix.descriptor;
+  if (int64_t(matrix.codes.size()) != d.k * d.n)
+    return invalidArgument("layer '{}': codes has {} elements, {} needed", d.print(),
+                           matrix.codes.size(), d.k * d.n);
+  return repack(device, kernels, matrix, matrix.codes.data(), int64_t(matrix.codes.size()), 0);
+}
+
+Result<DeviceLayer> DeviceLayer::fromWords(const Device &device, const RepackKernels &kernels,
+                                           const QuantizedMatrix &matrix,
+                                           std::span<const uint32_t> words, WordPacking packing) {
+  const Descriptor &d = matrix.descriptor;
+  if (d.k * d.bits % 32 != 0 || int64_t(words.size()) != d.k * d.bits / 32 * d.n)
+    return invalidArgument("layer '{}': qweight has {} words, {} needed", d.print(), words.size(),
+                           d.k * d.bits / 32 * d.n);
+  // The kernel reads whole blocks of 32 codes, except for widths whose words stand alone.
+  const bool wordsStandAlone = d.bits == 2 || d.bits == 4 || d.bits == 8;
+  if (!wordsStandAlone && d.k % 32 != 0)
+    return invalidArgument(
+        "layer '{}': {}-bit words hold blocks of 32 codes; K = {} is no multiple", d.print(),
+        d.bits, d.k);
+  return repack(device, kernels, matrix, words.data(), int64_t(words.size_bytes()),
+                packing == WordPacking::Planar ? 2 : 1);
+}
+
+Result<DeviceLayer> DeviceLayer::repack(const Device &device, const RepackKernels &kernels,
+                                        const QuantizedMatrix &matrix, const void *source,
+                                        int64_t sourceBytes, int kind) {
+  GPTQC_TRY(checkMatrix(matrix));
+  const Descriptor &d = matrix.descriptor;
+  PackedOrder order = packedOrder(matrix);
+  const WeightLayout &layout = order.layout;
+  DeviceLayer layer;
+  layer.layerDescriptor = d;
+  layer.layerLayout = layout;
+
+  GPTQC_ASSIGN(const DeviceBuffer codes, DeviceBuffer::upload(device, source, sourceBytes));
+  GPTQC_ASSIGN(const DeviceBuffer plainScales, DeviceBuffer::upload(device, matrix.scales));
+  std::vector<uint8_t> zerosOrDefault = matrix.zeros;
+  if (!d.sym && zerosOrDefault.empty())
+    zerosOrDefault.assign(size_t(matrix.groups * d.n), uint8_t(d.symZero()));
+  if (d.sym)
+    zerosOrDefault.clear();
+  GPTQC_ASSIGN(const DeviceBuffer plainZeros, DeviceBuffer::upload(device, zerosOrDefault));
+  GPTQC_ASSIGN(layer.perm, DeviceBuffer::upload(device, order.perm));
+  GPTQC_ASSIGN(layer.groupOf, DeviceBuffer::upload(device, order.groupOf));
+  GPTQC_ASSIGN(layer.bias, DeviceBuffer::upload(device, matrix.bias));
+  GPTQC_ASSIGN(layer.weights, DeviceBuffer::allocate(device, layout.weightBytes));
+  GPTQC_ASSIGN(layer.scales, DeviceBuffer::allocate(device, layout.scaleBytes));
+  GPTQC_ASSIGN(layer.zeros, DeviceBuffer::allocate(device, layout.zeroBytes));
+
+  GPTQC_ASSIGN(const Stream stream, Stream::create(device));
+  RepackArgs args;
+  args.source = codes.address();
+  args.perm = layer.perm.address();
+  args.groupOf = layer.groupOf.address();
+  args.zeros = plainZeros.address();
+  args.weights = layer.weights.address();
+  args.n = d.n;
+  args.k = d.k;
+  args.paddedN = layout.paddedN;
+  args.paddedK = layout.paddedK;
+  args.groups = int32_t(layout.groups);
+  args.bits = d.bits;
+  args.parts = int32_t(layout.parts);
+  args.kind = kind;
+  GPTQC_TRY(kernels.weights.launch({blocksFor(layout.weightBytes / 16)}, kThreads, &args, stream));
+
+  RepackScalesArgs scaleArgs;
+  scaleArgs.scales = plainScales.address();
+  scaleArgs.zeros = plainZeros.address();
+  scaleArgs.packedScales = layer.scales.address();
+  scaleArgs.packedZeros = layer.zeros.address();
+  scaleArgs.n = d.n;
+  scaleArgs.paddedN = layout.paddedN;
+  scaleArgs.groups = int32_t(layout.groups);
+  scaleArgs.paddedGroups = int32_t(layout.paddedGroups);
+  scaleArgs.parts = int32_t(layout.parts);
+  scaleArgs.padding = d.symZero();
+  GPTQC_TRY(
+      kernels.scales.launch({blocksFor(layout.scaleBytes / 2)}, kThreads, &scaleArgs, stream));
+  GPTQC_TRY(stream.synchronize().withContext(fmt::format("repacking layer '{}'", d.print())));
+  if (!d.ragged)
+    layer.groupOf = DeviceBuffer();
+  if (order.identity)
+    layer.perm = DeviceBuffer();
+  return layer;
+}
+
+int64_t DeviceLayer::bytes() const {
+  int64_t sum = 0;
+  for (const DeviceBuffer *buffer : {&weights, &scales, &zeros, &groupOf, &perm, &bias})
+    sum += buffer->bytes();
+  return sum;
+}
+
+void DeviceLayer::fill(LinearArgs &args) const {
+  args.weights = weights.address();
+  args.scales = scales.address();
+  args.zeros = zeros.address();
+  args.groupOf = groupOf.address();
+  args.perm = perm.address();
+  args.bias = bias.address();
+}
+
+Result<PackedWeights> DeviceLayer::download() const {
+  PackedWeights packed;
+  packed.descriptor = layerDescriptor;
+  packed.layout = layerLayout;
+  GPTQC_ASSIGN(packed.weights, weights.download<uint8_t>());
+  GPTQC_ASSIGN(packed.scales, scales.download<uint16_t>());
+  GPTQC_ASSIGN(packed.zeros, zeros.download<uint8_t>());
+  GPTQC_ASSIGN(packed.groupOf, groupOf.download<int32_t>());
+  GPTQC_ASSIGN(packed.perm, perm.download<int32_t>());
+  GPTQC_ASSIGN(packed.bias, bias.download<uint16_t>());
+  return packed;
+}
+
+} // namespace gptqc

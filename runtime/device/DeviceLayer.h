@@ -1,0 +1,69 @@
+// DeviceLayer: one layer's packed weights on the GPU, either packed on the host and copied, or
+// copied as the checkpoint has them and repacked by the GPU. Both give the same bytes.
+#ifndef GPTQC_RUNTIME_DEVICE_DEVICELAYER_H
+#define GPTQC_RUNTIME_DEVICE_DEVICELAYER_H
+
+#include <cstdint>
+#include <span>
+
+#include "runtime/core/LinearArgs.h"
+#include "runtime/core/WeightLayout.h"
+#include "runtime/device/DeviceBuffer.h"
+#include "runtime/device/Module.h"
+
+namespace gptqc {
+
+/// The kernels of templates/support/repack.cu, loaded on one device.
+struct RepackKernels {
+  Function weights, scales;
+  static constexpr std::string_view kFile = "support/repack.cu";
+
+  /// From the compiled file, whichever of its entries the image names.
+  static Result<RepackKernels> load(const Device &device, const KernelImage &image);
+};
+
+/// How the words of a checkpoint's qweight hold the codes.
+enum class WordPacking { Continuous, Planar };
+
+/// Movable; immutable once made, so any number of threads and streams may run it.
+class DeviceLayer {
+public:
+  /// Copies what the host packer made.
+  static Result<DeviceLayer> upload(const Device &device, const PackedWeights &packed);
+
+  /// Repacks on the GPU from codes [K,N]. Complete when it returns; the codes' device copy is
+  /// freed.
+  static Result<DeviceLayer> fromCodes(const Device &device, const RepackKernels &kernels,
+                                       const QuantizedMatrix &matrix);
+
+  /// The same from the checkpoint's words, [K*bits/32, N] uint32, K and N whole words; `matrix` is
+  /// as the reader made it, but its codes may be empty.
+  static Result<DeviceLayer> fromWords(const Device &device, const RepackKernels &kernels,
+                                       const QuantizedMatrix &matrix,
+                                       std::span<const uint32_t> words, WordPacking packing);
+
+  const Descriptor &descriptor() const { return layerDescriptor; }
+  const WeightLayout &layout() const { return layerLayout; }
+  /// Device memory that the layer holds, bytes.
+  int64_t bytes() const;
+  bool isPermuted() const { return perm.address() != 0; }
+
+  /// Writes the addresses of the weights, scales, zeros, tables and bias.
+  void fill(LinearArgs &args) const;
+
+  /// Copies everything back, for comparison with the host packer.
+  Result<PackedWeights> download() const;
+
+private:
+  static Result<DeviceLayer> repack(const Device &device, const RepackKernels &kernels,
+                                    const QuantizedMatrix &matrix, const void *source,
+                                    int64_t sourceBytes, int kind);
+
+  Descriptor layerDescriptor;
+  WeightLayout layerLayout;
+  DeviceBuffer weights, scales, zeros, groupOf, perm, bias;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_DEVICELAYER_H

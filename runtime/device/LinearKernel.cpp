@@ -1,0 +1,110 @@
+// Checks, then one or more launches.
+#include "runtime/device/LinearKernel.h"
+
+#include <algorithm>
+
+namespace gptqc {
+namespace {
+
+constexpr int64_t kMaxGridY = 65535;
+constexpr int64_t kElementBytes = 2; ///< of X and Y
+
+/// The descriptor without what may differ between a layer and a kernel that runs it.
+Descriptor layerPart(const Descriptor &descriptor) {
+  Descriptor part = descriptor.canonical();
+  part.m = MRange();
+  part.batchInvariant = false;
+  return part;
+}
+
+} // namespace
+
+Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage &image) {
+  LinearKernel kernel;
+  GPTQC_ASSIGN(kernel.kernelDescriptor, Descriptor::parse(image.descriptor));
+  kernel.scheduleText = image.schedule;
+  kernel.facts = image.launch;
+  kernel.usage = image.resources;
+  const LaunchFacts &facts = kernel.facts;
+  const auto impossible = [&](std::string_view what) {
+    return dataCorrupt("kernel '{}': {}; compile it again", image.descriptor, what);
+  };
+  if (facts.threads < 32 || facts.threads > 1024)
+    return impossible(fmt::format("{} threads per block", facts.threads));
+  if (facts.tileN < 1 || facts.tileM < 1 || facts.splitK < 1 || facts.xVector < 1)
+    return impossible("its tile sizes are not positive");
+  if (facts.paddedN < kernel.kernelDescriptor.n || facts.blocksN() > INT32_MAX)
+    return impossible(fmt::format("it covers {} rows", facts.paddedN));
+  if (facts.splitK > 1 && facts.blocksN() > kMaxSplitTiles)
+    return impossible(
+        fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
+  GPTQC_ASSIGN(const Module module, Module::load(device, image));
+  GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes));
+  return kernel;
+}
+
+int64_t LinearKernel::launchTokens() const {
+  int64_t blocks = kMaxGridY;
+  if (facts.splitK > 1)
+    blocks = std::min(blocks, kMaxSplitTiles / facts.blocksN());
+  return blocks * facts.tileM;
+}
+
+int64_t LinearKernel::workspaceBytes(int64_t m) const {
+  return facts.workspaceBytes(std::min(m, launchTokens()));
+}
+
+Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
+                              CuDevicePtr y, int64_t ldy, const DeviceBuffer &workspace) const {
+  const Descriptor &d = kernelDescriptor;
+  const auto refuse = [&](std::string_view what) {
+    return invalidArgument("kernel '{}': {}", d.print(), what);
+  };
+  if (layerPart(layer.descriptor()) != layerPart(d))
+    return refuse(fmt::format("the layer is '{}'", layer.descriptor().print()));
+  if (m < d.m.lo || m > d.m.hi)
+    return refuse(fmt::format("{} tokens are outside its range", m));
+  if (layer.isPermuted() && !facts.usesPermutation)
+    return refuse("the layer's columns are permuted, which this kernel does not read");
+  if (x == 0 || y == 0)
+    return refuse("x or y is null");
+  if (m > 1 && (ldx < d.k || ldy < d.outputColumns()))
+    return refuse(fmt::format("row strides of {} (x) and {} (y) elements; {} and {} at least", ldx,
+                              ldy, d.k, d.outputColumns()));
+  const bool strideMatters = m > 1;
+  if (x % uint64_t(facts.xVector) != 0 ||
+      (strideMatters && ldx * kElementBytes % facts.xVector != 0) || x % 2 != 0 || y % 2 != 0)
+    return refuse(fmt::format("X at {:#x} with rows of {} bytes is not aligned to {} bytes; use a "
+                              "schedule with xvec2, or copy X",
+                              x, ldx * kElementBytes, facts.xVector));
+  if (workspace.bytes() < workspaceBytes(m))
+    return refuse(fmt::format("a workspace of {} bytes; {} needed for {} tokens", workspace.bytes(),
+                              workspaceBytes(m), m));
+  return Status();
+}
+
+Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
+                         CuDevicePtr y, int64_t ldy, const DeviceBuffer &workspace,
+                         const Stream &stream) const {
+  if (m == 0)
+    return Status();
+  GPTQC_TRY(checkRun(layer, x, ldx, m, y, ldy, workspace));
+  LinearArgs args;
+  layer.fill(args);
+  args.workspace = workspace.address();
+  args.counterBytes = int32_t(kCounterBytes);
+  args.ldx = ldx;
+  args.ldy = ldy;
+  const int64_t step = launchTokens();
+  for (int64_t first = 0; first < m; first += step) {
+    const int64_t tokens = std::min(step, m - first);
+    args.x = x + uint64_t(first * ldx * kElementBytes);
+    args.y = y + uint64_t(first * ldy * kElementBytes);
+    args.m = int32_t(tokens);
+    const Grid grid = {facts.blocksN(), facts.blocksM(tokens), facts.splitK};
+    GPTQC_TRY(kernel.launch(grid, facts.threads, &args, stream));
+  }
+  return Status();
+}
+
+} // namespace gptqc

@@ -1,0 +1,54 @@
+// LinearKernel: a compiled linear kernel, loaded and ready to run any layer of its descriptor.
+#ifndef GPTQC_RUNTIME_DEVICE_LINEARKERNEL_H
+#define GPTQC_RUNTIME_DEVICE_LINEARKERNEL_H
+
+#include <cstdint>
+
+#include "runtime/core/KernelImage.h"
+#include "runtime/device/DeviceLayer.h"
+#include "runtime/device/Module.h"
+
+namespace gptqc {
+
+/// Immutable; copies share the loaded code. Runs from several threads at once are safe on streams
+/// of their own with workspaces of their own.
+class LinearKernel {
+public:
+  /// Loads the cubin and checks that its launch facts are possible on the device.
+  static Result<LinearKernel> load(const Device &device, const KernelImage &image);
+
+  /// Bytes of workspace that run needs for m tokens; 0 without split-k.
+  int64_t workspaceBytes(int64_t m) const;
+
+  /// Y[M, outputColumns] = epilogue(X[M,K] W + bias), in stream order; nothing is allocated, so it
+  /// can be captured into a graph. `x` and `y` are device addresses with row strides in elements.
+  /// The workspace was zeroed when it was made; every run leaves it fit for the next, of this
+  /// kernel or another, on one stream at a time. M is run in several launches where the grid has a
+  /// limit. m = 0 does nothing. InvalidArgument for a layer of another descriptor, m outside the
+  /// kernel's range, short strides, X that is not aligned as the kernel needs, or a workspace that
+  /// is too small.
+  Status run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
+             int64_t ldy, const DeviceBuffer &workspace, const Stream &stream) const;
+
+  const Descriptor &descriptor() const { return kernelDescriptor; }
+  const LaunchFacts &launch() const { return facts; }
+  const ResourceUsage &resources() const { return usage; }
+  const std::string &schedule() const { return scheduleText; }
+  const Function &function() const { return kernel; }
+
+private:
+  Status checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
+                  int64_t ldy, const DeviceBuffer &workspace) const;
+  /// Tokens of one launch.
+  int64_t launchTokens() const;
+
+  Descriptor kernelDescriptor;
+  std::string scheduleText;
+  LaunchFacts facts;
+  ResourceUsage usage;
+  Function kernel;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_LINEARKERNEL_H

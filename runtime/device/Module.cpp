@@ -1,0 +1,94 @@
+// Loading cubins and launching kernels.
+#include "runtime/device/Module.h"
+
+namespace gptqc {
+
+namespace {
+
+constexpr int kAttributeRegisters = 4, kAttributeMaxDynamicShared = 8; // CUfunction_attribute
+constexpr CuResult kNoBinaryForGpu = 209, kInvalidPtx = 218, kInvalidImage = 200;
+constexpr int64_t kDefaultSharedBytes = 48 * 1024;
+
+} // namespace
+
+struct LoadedModule {
+  LoadedModule(Device device, CuModule handle) : device(std::move(device)), handle(handle) {}
+  LoadedModule(const LoadedModule &) = delete;
+  LoadedModule &operator=(const LoadedModule &) = delete;
+  ~LoadedModule() {
+    const ContextScope scope(device);
+    (void)device.api().cuModuleUnload(handle);
+  }
+  Device device;
+  CuModule handle;
+};
+
+Result<Module> Module::load(const Device &device, const KernelImage &image) {
+  Module module;
+  module.label = image.descriptor.empty() ? image.launch.entry : image.descriptor;
+  if (image.cubin.empty())
+    return invalidArgument("kernel '{}': the image holds no cubin", module.label);
+  const ContextScope scope(device);
+  CuModule handle = nullptr;
+  const CuResult result = device.api().cuModuleLoadData(&handle, image.cubin.data());
+  if (result == kNoBinaryForGpu || result == kInvalidImage || result == kInvalidPtx)
+    return makeError(
+        Code::DeviceError,
+        "kernel '{}': built for {} by {}, which this {} ({}, driver CUDA {}.{}) cannot "
+        "load; compile for {}",
+        module.label, image.target, image.compiler, device.info().fullName, device.target().arch(),
+        device.info().driverVersion / 1000, device.info().driverVersion % 1000 / 10,
+        device.target().arch());
+  GPTQC_TRY(device.check(result, fmt::format("kernel '{}'", module.label)));
+  module.module = std::make_shared<const LoadedModule>(device, handle);
+  return module;
+}
+
+Result<Function> Module::function(const std::string &entry, int64_t dynamicShared) const {
+  const Device &device = module->device;
+  if (dynamicShared < 0 || dynamicShared > device.info().maxSharedBytes)
+    return makeError(Code::Unsupported,
+                     "kernel '{}': needs {} bytes of shared memory, {} has {} per block", label,
+                     dynamicShared, device.info().fullName, device.info().maxSharedBytes);
+  const ContextScope scope(device);
+  Function function;
+  function.module = module;
+  function.entry = entry;
+  function.dynamicShared = dynamicShared;
+  const auto describe = [&] { return fmt::format("kernel '{}', entry '{}'", label, entry); };
+  GPTQC_TRY(device.check(
+      device.api().cuModuleGetFunction(&function.function, module->handle, entry.c_str()),
+      describe()));
+  if (dynamicShared > kDefaultSharedBytes)
+    GPTQC_TRY(device.check(device.api().cuFuncSetAttribute(
+                               function.function, kAttributeMaxDynamicShared, int(dynamicShared)),
+                           describe()));
+  return function;
+}
+
+Status Function::launch(const Grid &grid, int threads, const void *args,
+                        const Stream &stream) const {
+  const Device &device = module->device;
+  if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > INT32_MAX || grid.y > 65535 ||
+      grid.z > 65535)
+    return invalidArgument("kernel entry '{}': a grid of {} x {} x {} blocks cannot be launched",
+                           entry, grid.x, grid.y, grid.z);
+  // The driver only reads the parameters.
+  void *parameters[] = {const_cast<void *>(args)};
+  const ContextScope scope(device);
+  const CuResult result = device.api().cuLaunchKernel(
+      function, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(threads), 1, 1,
+      unsigned(dynamicShared), stream.handle(), parameters, nullptr);
+  return result == 0 ? Status() : device.check(result, fmt::format("launch of '{}'", entry));
+}
+
+Result<int> Function::registers() const {
+  const Device &device = module->device;
+  const ContextScope scope(device);
+  int value = 0;
+  GPTQC_TRY(device.check(device.api().cuFuncGetAttribute(&value, kAttributeRegisters, function),
+                         "cuFuncGetAttribute"));
+  return value;
+}
+
+} // namespace gptqc

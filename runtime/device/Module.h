@@ -1,0 +1,55 @@
+// Module and Function: a loaded cubin and its kernels.
+#ifndef GPTQC_RUNTIME_DEVICE_MODULE_H
+#define GPTQC_RUNTIME_DEVICE_MODULE_H
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "runtime/core/KernelImage.h"
+#include "runtime/device/Device.h"
+#include "runtime/device/Stream.h"
+
+namespace gptqc {
+
+struct Grid {
+  int64_t x = 1, y = 1, z = 1; ///< x up to 2^31 - 1, y and z up to 65535
+};
+
+/// A kernel that is ready to launch; keeps its module loaded. Copyable, thread-safe.
+class Function {
+public:
+  /// `args` is the kernel's only parameter, a struct passed by value, copied during the call.
+  Status launch(const Grid &grid, int threads, const void *args, const Stream &stream) const;
+
+  const std::string &name() const { return entry; }
+  int64_t sharedBytes() const { return dynamicShared; }
+  /// Registers per thread, as the driver says.
+  Result<int> registers() const;
+
+private:
+  friend class Module;
+  std::shared_ptr<const struct LoadedModule> module;
+  CuFunction function = nullptr;
+  std::string entry;
+  int64_t dynamicShared = 0;
+};
+
+/// Copyable handle; the code is unloaded with its last user.
+class Module {
+public:
+  /// Loads a cubin. DeviceError names the image and, where the GPU cannot run it, both
+  /// architectures.
+  static Result<Module> load(const Device &device, const KernelImage &image);
+
+  /// A kernel by name, allowed to use `dynamicShared` bytes of dynamic shared memory per block.
+  Result<Function> function(const std::string &entry, int64_t dynamicShared = 0) const;
+
+private:
+  std::shared_ptr<const struct LoadedModule> module;
+  std::string label;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_MODULE_H

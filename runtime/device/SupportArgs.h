@@ -1,0 +1,80 @@
+// The parameters of the support kernels in templates/support/, field by field as the kernels
+// declare them; both sides assert the sizes. Pointers are device addresses, borrowed for the
+// launch.
+#ifndef GPTQC_RUNTIME_DEVICE_SUPPORTARGS_H
+#define GPTQC_RUNTIME_DEVICE_SUPPORTARGS_H
+
+#include <cstdint>
+
+namespace gptqc {
+
+/// repack.cu, repack_weights: one thread per 16 bytes of the packed weights, 256 per block.
+struct RepackArgs {
+  uint64_t source = 0; ///< kind 0: codes [K,N] uint8; 1: continuous, 2: planar words [K*bits/32, N]
+  uint64_t perm = 0;   ///< [Kp] int32
+  uint64_t groupOf = 0; ///< [Kp/16] int32
+  uint64_t zeros = 0;   ///< [G,N] uint8; 0 when symmetric
+  uint64_t weights = 0; ///< out
+  int64_t n = 0, k = 0, paddedN = 0, paddedK = 0;
+  int32_t groups = 0;
+  int32_t bits = 0;
+  int32_t parts = 1;
+  int32_t kind = 0;
+};
+static_assert(sizeof(RepackArgs) == 88);
+
+/// repack.cu, repack_scales: one thread per packed scale, 256 per block.
+struct RepackScalesArgs {
+  uint64_t scales = 0;       ///< [G,N] 16-bit
+  uint64_t zeros = 0;        ///< [G,N] uint8; 0 when symmetric
+  uint64_t packedScales = 0; ///< out
+  uint64_t packedZeros = 0;  ///< out; 0 when symmetric
+  int64_t n = 0, paddedN = 0;
+  int32_t groups = 0, paddedGroups = 0;
+  int32_t parts = 1;
+  int32_t padding = 0; ///< zero point of rows and groups that do not exist
+};
+static_assert(sizeof(RepackScalesArgs) == 64);
+
+/// reference.cu, reference_gemm: grid ceil(N/64) x ceil(M/16), 256 threads.
+struct ReferenceArgs {
+  uint64_t codes = 0;   ///< [K,N] uint8
+  uint64_t zeros = 0;   ///< [G,N] uint8; 0 when symmetric
+  uint64_t scales = 0;  ///< [G,N]
+  uint64_t groupOf = 0; ///< [K] int32
+  uint64_t x = 0;       ///< [M,K], row stride ldx
+  uint64_t bias = 0;    ///< [N]; 0: none
+  uint64_t y = 0;       ///< out: [M,N] double
+  uint64_t squares = 0; ///< out: [M,N] double, sum of (w x)^2
+  int64_t n = 0, k = 0, ldx = 0;
+  int32_t m = 0;
+  int32_t symZero = 0;
+  int32_t actBf16 = 0, scaleBf16 = 0;
+};
+static_assert(sizeof(ReferenceArgs) == 104);
+
+/// dequantize.cu, dequantize_dense: grid ceil(N/32) x ceil(K/32), 256 threads.
+struct DequantizeArgs {
+  uint64_t codes = 0;   ///< [K,N] uint8
+  uint64_t zeros = 0;   ///< [G,N] uint8; 0 when symmetric
+  uint64_t scales = 0;  ///< [G,N]
+  uint64_t groupOf = 0; ///< [K] int32
+  uint64_t dense = 0;   ///< out: [N,K]
+  int64_t n = 0, k = 0;
+  int32_t symZero = 0;
+  int32_t outBf16 = 0, scaleBf16 = 0;
+  int32_t reserved = 0;
+};
+static_assert(sizeof(DequantizeArgs) == 72);
+
+/// read_floor.cu, read_floor: any grid and block.
+struct ReadFloorArgs {
+  uint64_t data = 0; ///< 16-byte aligned
+  int64_t count = 0; ///< 16-byte units
+  uint64_t sink = 0; ///< one 32-bit word
+};
+static_assert(sizeof(ReadFloorArgs) == 24);
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_SUPPORTARGS_H
