@@ -1,0 +1,239 @@
+// The fake driver's functions. Built twice: FAKE_OLD leaves a symbol out, as a driver of long ago
+// would.
+#include "tests/runtime/device/FakeDriver.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+using gptqc::FakeState;
+
+namespace {
+
+FakeState state;
+void *currentContext = nullptr;
+int contextObject, graphObject;
+
+int failureOf(const char *symbol) { return state.failing == symbol ? state.failure : 0; }
+
+size_t argumentBytes(const std::string &entry) {
+  static const std::map<std::string, size_t> sizes = {
+      {"gptqc_linear", 96}, {"repack_weights", 88}, {"repack_scales", 64}};
+  const auto it = sizes.find(entry);
+  return it == sizes.end() ? 0 : it->second;
+}
+
+} // namespace
+
+#define FAKE(name)                                                                                 \
+  if (const int failure = failureOf(#name))                                                        \
+  return failure
+
+extern "C" {
+#pragma GCC visibility push(default)
+
+FakeState *fakeDriverState() { return &state; }
+
+int cuInit(unsigned) {
+  FAKE(cuInit);
+  return 0;
+}
+int cuDriverGetVersion(int *version) {
+  *version = state.version;
+  return 0;
+}
+int cuGetErrorName(int code, const char **name) {
+  *name = code == 2 ? "CUDA_ERROR_OUT_OF_MEMORY" : "CUDA_ERROR_FAKE";
+  return 0;
+}
+int cuGetErrorString(int code, const char **text) {
+  *text = code == 2 ? "out of memory" : "a made-up failure";
+  return 0;
+}
+int cuDeviceGetCount(int *count) {
+  FAKE(cuDeviceGetCount);
+  *count = state.deviceCount;
+  return 0;
+}
+int cuDeviceGet(int *device, int ordinal) {
+  *device = ordinal;
+  return 0;
+}
+int cuDeviceGetName(char *name, int size, int) {
+  std::strncpy(name, state.name.c_str(), size_t(size));
+  return 0;
+}
+int cuDeviceGetAttribute(int *value, int which, int) {
+  static const std::map<int, int> fixed = {{36, 3201000}, {37, 6144}, {38, 62914560}, {97, 232448}};
+  const auto it = fixed.find(which);
+  *value = which == 16   ? state.smCount
+           : which == 75 ? state.major
+           : which == 76 ? state.minor
+                         : (it == fixed.end() ? 0 : it->second);
+  return 0;
+}
+int cuDeviceTotalMem_v2(size_t *bytes, int) {
+  *bytes = size_t(1) << 37;
+  return 0;
+}
+int cuDevicePrimaryCtxRetain(void **context, int) {
+  FAKE(cuDevicePrimaryCtxRetain);
+  *context = &contextObject;
+  return 0;
+}
+int cuDevicePrimaryCtxRelease_v2(int) { return 0; }
+int cuCtxGetCurrent(void **context) {
+  *context = currentContext;
+  return 0;
+}
+int cuCtxSetCurrent(void *context) {
+  currentContext = context;
+  return 0;
+}
+int cuCtxSynchronize() { return 0; }
+int cuMemGetInfo_v2(size_t *available, size_t *total) {
+  *available = size_t(1) << 36;
+  *total = size_t(1) << 37;
+  return 0;
+}
+int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
+  FAKE(cuMemAlloc_v2);
+  if (currentContext != &contextObject)
+    return 201; // CUDA_ERROR_INVALID_CONTEXT
+  *pointer = reinterpret_cast<uint64_t>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  ++state.allocations;
+  return 0;
+}
+int cuMemFree_v2(uint64_t pointer) {
+  std::free(reinterpret_cast<void *>(pointer));
+  --state.allocations;
+  return 0;
+}
+int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
+  FAKE(cuMemcpyHtoD_v2);
+  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+  return 0;
+}
+int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  std::memcpy(to, reinterpret_cast<void *>(from), bytes);
+  return 0;
+}
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *) {
+  return cuMemcpyHtoD_v2(to, from, bytes);
+}
+int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *) {
+  return cuMemcpyDtoH_v2(to, from, bytes);
+}
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *) {
+  std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
+  return 0;
+}
+int cuMemsetD8Async(uint64_t at, unsigned char value, size_t count, void *) {
+  std::memset(reinterpret_cast<void *>(at), value, count);
+  return 0;
+}
+int cuMemsetD16Async(uint64_t at, unsigned short value, size_t count, void *) {
+  for (size_t i = 0; i < count; ++i)
+    std::memcpy(reinterpret_cast<char *>(at) + 2 * i, &value, 2);
+  return 0;
+}
+int cuStreamCreate(void **stream, unsigned) {
+  *stream = std::malloc(1);
+  ++state.streams;
+  return 0;
+}
+int cuStreamDestroy_v2(void *stream) {
+  std::free(stream);
+  --state.streams;
+  return 0;
+}
+int cuStreamSynchronize(void *) {
+  FAKE(cuStreamSynchronize);
+  return 0;
+}
+int cuStreamBeginCapture_v2(void *, int) {
+  state.capturing = true;
+  return 0;
+}
+int cuStreamEndCapture(void *, void **graph) {
+  FAKE(cuStreamEndCapture);
+  state.capturing = false;
+  *graph = &graphObject;
+  ++state.graphs;
+  return 0;
+}
+#ifndef FAKE_OLD
+int cuGraphInstantiateWithFlags(void **executable, void *, unsigned long long) {
+  FAKE(cuGraphInstantiateWithFlags);
+  *executable = std::malloc(1);
+  ++state.graphs;
+  return 0;
+}
+#endif
+int cuGraphLaunch(void *, void *) {
+  ++state.graphLaunches;
+  return 0;
+}
+int cuGraphExecDestroy(void *executable) {
+  std::free(executable);
+  --state.graphs;
+  return 0;
+}
+int cuGraphDestroy(void *) {
+  --state.graphs;
+  return 0;
+}
+int cuEventCreate(void **event, unsigned) {
+  *event = std::malloc(1);
+  ++state.events;
+  return 0;
+}
+int cuEventDestroy_v2(void *event) {
+  std::free(event);
+  --state.events;
+  return 0;
+}
+int cuEventRecord(void *, void *) { return 0; }
+int cuEventSynchronize(void *) { return 0; }
+int cuEventElapsedTime(float *milliseconds, void *, void *) {
+  *milliseconds = 1.5f;
+  return 0;
+}
+int cuModuleLoadData(void **module, const void *) {
+  FAKE(cuModuleLoadData);
+  *module = std::malloc(1);
+  ++state.modules;
+  return 0;
+}
+int cuModuleUnload(void *module) {
+  std::free(module);
+  --state.modules;
+  return 0;
+}
+int cuModuleGetFunction(void **function, void *, const char *name) {
+  FAKE(cuModuleGetFunction);
+  static std::map<std::string, int> functions;
+  *function = const_cast<char *>(functions.emplace(name, 0).first->first.c_str());
+  return 0;
+}
+int cuFuncSetAttribute(void *, int, int value) {
+  state.maxDynamicShared = value;
+  return 0;
+}
+int cuFuncGetAttribute(int *value, int, void *) {
+  *value = 64;
+  return 0;
+}
+int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
+                   unsigned, unsigned shared, void *, void **parameters, void **) {
+  FAKE(cuLaunchKernel);
+  gptqc::FakeLaunch launch = {
+      static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}};
+  launch.args.resize(argumentBytes(launch.entry));
+  std::memcpy(launch.args.data(), parameters[0], launch.args.size());
+  state.launches.push_back(std::move(launch));
+  return 0;
+}
+
+#pragma GCC visibility pop
+}

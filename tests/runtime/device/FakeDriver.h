@@ -1,0 +1,38 @@
+// Controls of the fake CUDA driver (FakeDriver.cpp): a shared library with the driver's symbols
+// whose device memory is host memory and whose launches are only recorded.
+#ifndef GPTQC_TESTS_RUNTIME_DEVICE_FAKEDRIVER_H
+#define GPTQC_TESTS_RUNTIME_DEVICE_FAKEDRIVER_H
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gptqc {
+
+struct FakeLaunch {
+  std::string entry;
+  unsigned gridX = 0, gridY = 0, gridZ = 0, threads = 0, shared = 0;
+  bool captured = false;
+  std::vector<uint8_t> args;
+};
+
+struct FakeState {
+  int version = 13000;
+  int deviceCount = 1;
+  std::string name = "NVIDIA H200";
+  int major = 9, minor = 0, smCount = 132;
+  std::string failing; ///< symbol that fails...
+  int failure = 0;     ///< ...with this code
+  std::vector<FakeLaunch> launches;
+  int64_t allocations = 0, modules = 0, streams = 0, events = 0, graphs = 0; ///< alive
+  int maxDynamicShared = 0; ///< last value set with cuFuncSetAttribute
+  bool capturing = false;
+  int graphLaunches = 0;
+};
+
+} // namespace gptqc
+
+/// The library's state; a test resets it by assigning FakeState().
+extern "C" gptqc::FakeState *fakeDriverState();
+
+#endif // GPTQC_TESTS_RUNTIME_DEVICE_FAKEDRIVER_H
