@@ -1,0 +1,69 @@
+// Writes a GPTQ checkpoint folder that transformers, GPTQModel and vLLM load: quantized layers as
+// they come, everything else taken over from the source folder. Knows no quantization method.
+#ifndef GPTQC_RUNTIME_CHECKPOINT_CHECKPOINTWRITER_H
+#define GPTQC_RUNTIME_CHECKPOINT_CHECKPOINTWRITER_H
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/checkpoint/HfFolder.h"
+#include "runtime/checkpoint/OutputFolder.h"
+#include "runtime/checkpoint/QuantConfig.h"
+#include "runtime/checkpoint/SafeTensorsWriter.h"
+#include "runtime/core/QuantizedMatrix.h"
+
+namespace gptqc {
+
+struct WriterOptions {
+  ModuleConfig config; ///< one for all layers; its format is what is written
+  std::string writer;  ///< meta.quantizer, e.g. "gptqc:0.1.0"
+  std::string method;  ///< meta.method, e.g. "rtn"
+  bool force = false;  ///< replace a folder that is not empty
+  uint64_t maxShardBytes = 5'000'000'000;
+};
+
+class CheckpointWriter {
+public:
+  /// Checks that `modules` (their .weight is a 2-D tensor [N,K] of the source) fit the format and
+  /// lays out the files. InvalidArgument naming the layer when N or K is no multiple of 32.
+  static Result<std::unique_ptr<CheckpointWriter>> create(const HfFolder &source,
+                                                          const std::vector<std::string> &modules,
+                                                          const std::filesystem::path &output,
+                                                          WriterOptions options);
+
+  /// Packs and writes one layer, once. Bias is taken from the source, not from the matrix.
+  /// Thread-safe.
+  Status putLayer(const std::string &module, const QuantizedMatrix &matrix);
+
+  /// Copies the other tensors and the side files, writes the configuration, and makes the folder
+  /// appear.
+  Status finish();
+
+  /// Bytes of all tensors in the new folder.
+  uint64_t tensorBytes() const { return totalBytes; }
+
+private:
+  CheckpointWriter(const HfFolder &source, OutputFolder folder, WriterOptions options)
+      : source(source), folder(std::move(folder)), options(std::move(options)) {}
+
+  Status planLayer(const std::string &module, std::vector<TensorPlan> &plan) const;
+  Status openShards(std::vector<TensorPlan> plan);
+  Status write(const std::string &tensor, std::span<const uint8_t> bytes);
+  Status writeConfigs();
+  Status copySideFiles();
+
+  HfFolder source;
+  OutputFolder folder;
+  WriterOptions options;
+  uint64_t totalBytes = 0;
+  std::vector<std::unique_ptr<SafeTensorsWriter>> shards;
+  std::vector<std::string> shardNames;
+  std::map<std::string, size_t> shardOf; ///< tensor -> shard
+  std::vector<std::string> passedThrough;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_CHECKPOINT_CHECKPOINTWRITER_H

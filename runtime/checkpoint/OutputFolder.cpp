@@ -1,0 +1,91 @@
+// Temporary folder, rename, and the replacement of an older folder.
+#include "runtime/checkpoint/OutputFolder.h"
+
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace gptqc {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status ioError(std::string_view action, const fs::path &path, const std::error_code &error) {
+  return makeError(Code::IoError, "cannot {} {}: {}; choose a folder that can be written", action,
+                   path.string(), error.message());
+}
+
+void syncFolder(const fs::path &folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0)
+    return;
+  (void)::fsync(fd);
+  ::close(fd);
+}
+
+} // namespace
+
+Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force) {
+  std::error_code error;
+  fs::path full = fs::absolute(target, error).lexically_normal();
+  if (!full.has_filename())
+    full = full.parent_path();
+  if (!full.has_filename())
+    return invalidArgument("{} cannot be an output folder; name a new one", target.string());
+  const fs::file_status status = fs::symlink_status(full, error);
+  if (fs::exists(status)) {
+    if (!fs::is_directory(status))
+      return invalidArgument("{} exists and is no folder; choose another name", full.string());
+    if (!force && !fs::is_empty(full, error))
+      return invalidArgument("{} is not empty; choose another folder or pass --force to replace it",
+                             full.string());
+    if (::access(full.c_str(), W_OK) != 0)
+      return makeError(Code::IoError, "{} cannot be written; choose another folder", full.string());
+  }
+  fs::create_directories(full.parent_path(), error);
+  if (error)
+    return ioError("create", full.parent_path(), error);
+  fs::path temporary = full;
+  temporary += fmt::format(".tmp-{}", ::getpid());
+  fs::remove_all(temporary, error); // left by a killed process that had our id
+  if (!fs::create_directory(temporary, error))
+    return ioError("create", temporary, error);
+  return OutputFolder(std::move(full), std::move(temporary));
+}
+
+OutputFolder::OutputFolder(OutputFolder &&other) noexcept
+    : target(std::move(other.target)), temporary(std::exchange(other.temporary, {})) {}
+
+OutputFolder::~OutputFolder() {
+  std::error_code error;
+  if (!temporary.empty())
+    fs::remove_all(temporary, error);
+}
+
+Status OutputFolder::commit() {
+  syncFolder(temporary);
+  std::error_code error;
+  fs::path old;
+  if (fs::exists(target, error) && !fs::is_empty(target, error)) {
+    old = target;
+    old += fmt::format(".old-{}", ::getpid());
+    fs::rename(target, old, error);
+    if (error)
+      return ioError("replace", target, error);
+  }
+  fs::rename(temporary, target, error); // replaces an empty folder
+  if (error) {
+    const Status failure = ioError("create", target, error);
+    if (!old.empty())
+      fs::rename(old, target, error);
+    return failure;
+  }
+  temporary.clear();
+  syncFolder(target.parent_path());
+  if (!old.empty())
+    fs::remove_all(old, error);
+  return Status();
+}
+
+} // namespace gptqc

@@ -1,0 +1,40 @@
+// A folder that appears whole or not at all: written under a temporary name beside the target,
+// renamed at the end.
+#ifndef GPTQC_RUNTIME_CHECKPOINT_OUTPUTFOLDER_H
+#define GPTQC_RUNTIME_CHECKPOINT_OUTPUTFOLDER_H
+
+#include <filesystem>
+
+#include "runtime/core/Status.h"
+
+namespace gptqc {
+
+/// Movable. Without commit the destructor removes everything. A process that is killed leaves at
+/// most
+/// `<target>.tmp-<pid>`.
+class OutputFolder {
+public:
+  /// InvalidArgument when `target` exists and is no empty folder, unless `force` (then commit
+  /// replaces it); IoError when its parent cannot be written.
+  static Result<OutputFolder> create(const std::filesystem::path &target, bool force);
+
+  OutputFolder(OutputFolder &&other) noexcept;
+  OutputFolder &operator=(OutputFolder &&) = delete;
+  ~OutputFolder();
+
+  /// Where to write the files now.
+  const std::filesystem::path &path() const { return temporary; }
+
+  /// Renames the folder to its target. The files must be flushed already.
+  Status commit();
+
+private:
+  OutputFolder(std::filesystem::path target, std::filesystem::path temporary)
+      : target(std::move(target)), temporary(std::move(temporary)) {}
+
+  std::filesystem::path target, temporary;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_CHECKPOINT_OUTPUTFOLDER_H
