@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-ALLOWED = re.compile(r"(libc|libm|libdl|librt|libpthread)\.so\.\d+|ld-linux[\w-]*\.so\.\d+")
+ALLOWED = re.compile(r"(libc|libm|libdl|librt|libpthread)\.so\.\d+|ld-linux[\w-]*\.so\.\d+|libgptqc_runtime\.so")
 NEWEST_GLIBC = (2, 35)
 RUNTIME = "lib/libgptqc_runtime.so"
 
