@@ -78,6 +78,9 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
   Result<std::unique_ptr<Runner>> cuda = makeCudaRunner(options);
   if (cuda)
     return cuda;
+  const Code code = cuda.status().code(); // a failure of ours must not look like a missing GPU
+  if (code != Code::DeviceError && code != Code::NotFound && code != Code::Unsupported)
+    return cuda;
   note = fmt::format("no GPU in use ({})", cuda.status().message());
   return makeCpuRunner(options);
 }

@@ -1,0 +1,53 @@
+// CudaContext: one GPU with a compiler for it; what the CUDA paths of verify and bench are built
+// on.
+#ifndef GPTQC_CLI_CHECK_CUDACONTEXT_H
+#define GPTQC_CLI_CHECK_CUDACONTEXT_H
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "cli/check/Runner.h"
+#include "compiler/Compiler.h"
+#include "runtime/device/DeviceLayer.h"
+#include "runtime/device/LinearKernel.h"
+
+namespace gptqc::cli {
+
+/// The schedule that the command line asks for; nothing leaves the choice to the compiler.
+/// Unsupported when the family has none for this descriptor and target.
+Result<std::optional<Schedule>> chooseSchedule(const Descriptor &descriptor, const Target &target,
+                                               const KernelChoice &choice);
+
+/// One thread at a time.
+class CudaContext {
+public:
+  /// Opens GPU 0 and compiles the support kernels. DeviceError without a usable GPU.
+  static Result<std::unique_ptr<CudaContext>> create(const RunnerOptions &options);
+
+  const Device &device() const { return gpu; }
+  const Stream &stream() const { return queue; }
+  const RepackKernels &repack() const { return repackKernels; }
+  /// "NVIDIA H200 (sm_90a h200 sms132), driver for CUDA 13.0".
+  std::string describe() const;
+
+  /// A kernel of templates/support/, compiled or from the cache.
+  Result<Function> supportKernel(std::string_view file, const std::string &entry) const;
+
+  /// Compiles (in parallel) and loads a kernel for each descriptor. Errors name the descriptor.
+  Result<std::vector<LinearKernel>> kernels(const std::vector<Descriptor> &descriptors) const;
+
+private:
+  CudaContext(Device device, Stream stream) : gpu(std::move(device)), queue(std::move(stream)) {}
+
+  Device gpu;
+  Stream queue;
+  std::unique_ptr<Compiler> compiler;
+  RepackKernels repackKernels;
+  RunnerOptions options;
+};
+
+} // namespace gptqc::cli
+
+#endif // GPTQC_CLI_CHECK_CUDACONTEXT_H
