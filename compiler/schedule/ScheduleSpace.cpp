@@ -146,7 +146,7 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
   const int64_t tokens = std::min<int64_t>(d.m.hi, 128);
   Schedule s;
   s.family = Family::Mma;
-  s.xVector = d.k % 8 != 0 || WeightLayout::uniform(d).permuted ? 2 : 16;
+  s.xVector = d.k % 8 != 0 || TilePlan::layoutOf(d).permuted ? 2 : 16;
   for (int tileM : {8, 16, 32, 64, 128}) {
     s.tileM = tileM;
     if (tileM == 8 || tileM < 2 * tokens)

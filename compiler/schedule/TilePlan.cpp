@@ -38,9 +38,13 @@ int flushStepsOf(const Descriptor &d, const TilePlan &plan) {
 
 int chunkK(int bits) { return 256 / planesOf(bits).back().width; }
 
+WeightLayout TilePlan::layoutOf(const Descriptor &d) {
+  return d.ragged ? WeightLayout::ragged(d, {}) : WeightLayout::uniform(d);
+}
+
 TilePlan TilePlan::of(const Descriptor &d, const Schedule &s) {
   TilePlan plan;
-  plan.layout = WeightLayout::uniform(d);
+  plan.layout = layoutOf(d);
   plan.groupSteps = d.ragged ? 0 : int(plan.layout.paddedGroupSize / 16);
   plan.kTiles = (plan.layout.paddedK + s.tileK - 1) / s.tileK;
   plan.sumsBytes = int64_t(s.kWarps) * s.tileM * (s.tileN + 4) * 4;

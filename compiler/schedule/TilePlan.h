@@ -33,6 +33,8 @@ struct TilePlan {
   int registers = 0;           ///< estimate per thread
 
   static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);
+  /// The packed sizes that a kernel for the descriptor is compiled for.
+  static WeightLayout layoutOf(const Descriptor &descriptor);
 };
 
 /// Packed k that one 16-byte chunk of the narrowest plane covers; tileK is a multiple.

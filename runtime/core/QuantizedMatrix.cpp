@@ -95,8 +95,12 @@ Result<QuantizedMatrix> layerWithoutCodes(const LayerCodes &layer) {
     descriptor.actOrder = true;
     descriptor.ragged = matrix.groups != descriptor.groupCount() ||
                         lengthsDiffer(layer.groupIndex, matrix.groups, groupSize, k);
-    if (descriptor.ragged && descriptor.groupSize == -1)
-      descriptor.groupSize = std::max<int64_t>(1, k / matrix.groups);
+    if (matrix.groups > k)
+      return invalidArgument("layer codes: {} groups for {} columns; drop the empty groups",
+                             matrix.groups, k);
+    // The packed sizes follow from the nominal size: it must give at least as many groups.
+    if (descriptor.ragged && matrix.groups > descriptor.groupCount())
+      descriptor.groupSize = k / matrix.groups;
     matrix.groupIndex.assign(layer.groupIndex.begin(), layer.groupIndex.end());
   } else if (matrix.groups != descriptor.groupCount()) {
     return invalidArgument("layer codes: {} groups of scales, but groupIndex uses {}",

@@ -89,11 +89,11 @@ WeightLayout WeightLayout::uniform(const Descriptor &descriptor) {
 
 WeightLayout WeightLayout::ragged(const Descriptor &descriptor,
                                   const std::vector<int64_t> &lengths) {
-  int64_t packedColumns = 0;
-  for (int64_t length : lengths)
-    packedColumns += roundUp(length, 16);
-  WeightLayout layout = sizes(descriptor, packedColumns);
-  layout.groups = layout.paddedGroups = int64_t(lengths.size());
+  const int64_t groups = descriptor.groupCount();
+  assert(int64_t(lengths.size()) <= groups && "layerFromCodes makes the nominal size small enough");
+  WeightLayout layout = sizes(descriptor, descriptor.k + 15 * groups);
+  layout.groups = int64_t(lengths.size());
+  layout.paddedGroups = groups;
   layout.paddedGroupSize = 0;
   layout.permuted = true;
   finish(layout, descriptor);

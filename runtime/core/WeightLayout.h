@@ -54,7 +54,8 @@ struct WeightLayout {
   /// For a layer whose groups all have descriptor.effectiveGroupSize() columns (the last may be
   /// short).
   static WeightLayout uniform(const Descriptor &descriptor);
-  /// For group lengths as given (ragged), in packed order.
+  /// For group lengths as given (ragged), in packed order; at most descriptor.groupCount() of them.
+  /// Sizes are those of the worst lengths, so that a kernel knows them from the descriptor alone.
   static WeightLayout ragged(const Descriptor &descriptor, const std::vector<int64_t> &lengths);
 };
 

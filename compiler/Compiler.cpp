@@ -1,0 +1,273 @@
+// Runs the stages in order and turns diagnostics into one Status; owns the NVRTC compiler and the
+// cache.
+#include "compiler/Compiler.h"
+
+#include <mutex>
+
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/Pass/PassManager.h"
+
+#include "compiler/emit/EmitCuda.h"
+#include "compiler/frontend/DescriptorToGptq.h"
+#include "compiler/jit/NvrtcCompiler.h"
+#include "compiler/passes/Passes.h"
+#include "compiler/schedule/CostModel.h"
+#include "dialect/gptq/Gptq.h"
+#include "runtime/core/DiskCache.h"
+#include "runtime/core/Version.h"
+#include "templates/Templates.h"
+
+namespace gptqc {
+
+namespace {
+
+using Module = mlir::OwningOpRef<mlir::ModuleOp>;
+
+/// A context for one call: no threads of its own, and its diagnostics end up in a Status.
+class Session {
+public:
+  Session() : context(mlir::MLIRContext::Threading::DISABLED) {
+    context.getDiagEngine().registerHandler([this](mlir::Diagnostic &diagnostic) {
+      if (firstError.empty() && diagnostic.getSeverity() == mlir::DiagnosticSeverity::Error)
+        firstError = diagnostic.str();
+    });
+  }
+
+  Module layer(const Descriptor &descriptor, const Target &target,
+               const std::optional<Schedule> &schedule) {
+    return descriptorToGptq(context, descriptor, target, schedule);
+  }
+
+  Status run(mlir::ModuleOp module, void (*build)(mlir::OpPassManager &)) {
+    mlir::PassManager manager(&context);
+    build(manager);
+    if (llvm::succeeded(manager.run(module)))
+      return Status();
+    return makeError(Code::Internal, "lowering failed: {}", firstError);
+  }
+
+private:
+  mlir::MLIRContext context;
+  std::string firstError;
+};
+
+std::string printed(mlir::ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  module.print(stream);
+  return text + "\n";
+}
+
+/// What was emitted, with the text forms after canonicalization.
+struct Lowered {
+  EmittedKernel kernel;
+  std::string descriptor, schedule;
+};
+
+Result<Lowered> lowerToCuda(const Descriptor &descriptor, const Target &target,
+                            const std::optional<Schedule> &schedule) {
+  Session session;
+  Module module = session.layer(descriptor, target, schedule);
+  GPTQC_TRY(session.run(*module, buildSchedulePipeline));
+  GPTQC_TRY(session.run(*module, buildTilePipeline));
+  tile::KernelOp kernel = *module->getOps<tile::KernelOp>().begin();
+  return Lowered{emitCuda(kernel), kernel.getDescriptor().getText().str(),
+                 kernel.getSchedule().getText().str()};
+}
+
+Status checkRequest(const Descriptor &descriptor, const Target &target,
+                    const std::optional<Schedule> &schedule) {
+  if (schedule)
+    return ScheduleSpace::check(descriptor, target, *schedule);
+  return descriptor.validate();
+}
+
+} // namespace
+
+Result<Stage> parseStage(std::string_view text) {
+  constexpr std::pair<std::string_view, Stage> kStages[] = {{"gptq", Stage::Gptq},
+                                                            {"tile", Stage::Tile},
+                                                            {"cuda", Stage::Cuda},
+                                                            {"ptx", Stage::Ptx},
+                                                            {"report", Stage::Report}};
+  for (const auto &[name, stage] : kStages)
+    if (name == text)
+      return stage;
+  return invalidArgument("stage '{}': use gptq, tile, cuda, ptx or report", text);
+}
+
+struct Compiler::State {
+  CompilerOptions options;
+  Log log;
+  std::optional<DiskCache> cache;
+  std::mutex mutex; ///< guards nvrtc, which is opened once
+  std::unique_ptr<NvrtcCompiler> nvrtc;
+
+  /// Opens NVRTC on first use; a failure is tried again by the next call.
+  Result<NvrtcCompiler *> jit() {
+    std::lock_guard lock(mutex);
+    if (!nvrtc) {
+      NvrtcOptions open;
+      open.path = options.nvrtcPath;
+      open.log = log;
+      GPTQC_ASSIGN(nvrtc, NvrtcCompiler::open(open));
+    }
+    return nvrtc.get();
+  }
+
+  /// Version and commit: what changes the text that a request is compiled from.
+  static std::string buildId() { return fmt::format("{} {}", versionNumber(), versionCommit()); }
+
+  Result<KernelImage> compile(const NvrtcRequest &source, const KernelRequest &request,
+                              KernelImage image, bool mustNotSpill);
+};
+
+/// Looks the build up, else compiles it; `image` has everything but resources, cubin and keys.
+Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
+                                             const KernelRequest &request, KernelImage image,
+                                             bool mustNotSpill) {
+  GPTQC_ASSIGN(NvrtcCompiler * compiler, jit());
+  GPTQC_ASSIGN(image.buildKey, compiler->buildKey(source));
+  if (cache) {
+    if (std::optional<KernelImage> found = cache->findBuild(image.buildKey)) {
+      log.event(Topic::Cache, "hit {}", request.print());
+      (void)cache->store(request, *found); // the request is new, its build is not
+      return *found;
+    }
+    log.event(Topic::Cache, "miss {}", request.print());
+  }
+  Result<NvrtcOutput> output = compiler->compile(source);
+  if (!output.ok())
+    return output.status().withContext(request.descriptor);
+  log.event(Topic::Compile, "{} in {:.0f} ms: {} registers, {} bytes spilled", request.print(),
+            output->milliseconds, output->resources.registers, output->resources.spillStores);
+  if (mustNotSpill && output->spillsOrSerializes())
+    return makeError(Code::CompileFailed,
+                     "kernel '{}' with the default schedule '{}' for {} spills {} bytes{}{}; pass "
+                     "--schedule with a smaller tile",
+                     image.descriptor, image.schedule, image.target, output->resources.spillStores,
+                     output->performanceWarnings.empty() ? "" : "; ",
+                     output->performanceWarnings.empty() ? ""
+                                                         : output->performanceWarnings.front());
+  image.resources = output->resources;
+  image.cubin = std::move(output->cubin);
+  image.compiler = compiler->version();
+  if (cache)
+    GPTQC_TRY(cache->store(request, image));
+  return image;
+}
+
+Compiler::Compiler(std::unique_ptr<State> owned) : state(std::move(owned)) {}
+Compiler::~Compiler() = default;
+
+Result<std::unique_ptr<Compiler>> Compiler::create(const CompilerOptions &options) {
+  auto state = std::make_unique<State>();
+  state->options = options;
+  state->log = Log::fromEnvironment();
+  if (options.useCache) {
+    std::filesystem::path folder = options.cacheDir;
+    if (folder.empty()) {
+      GPTQC_ASSIGN(folder, DiskCache::defaultFolder());
+    }
+    state->cache.emplace(folder, state->log);
+  }
+  return std::unique_ptr<Compiler>(new Compiler(std::move(state)));
+}
+
+Result<Schedule> Compiler::defaultSchedule(const Descriptor &descriptor, const Target &target) {
+  return CostModel::choose(descriptor.canonical(), target);
+}
+
+namespace {
+
+NvrtcRequest sourceRequest(const EmittedKernel &kernel, const Target &target) {
+  NvrtcRequest request;
+  request.source = kernel.source;
+  request.name = kernel.launch.entry + ".cu";
+  request.entry = kernel.launch.entry;
+  request.target = target;
+  return request;
+}
+
+std::string report(const Lowered &lowered, const Target &target, const NvrtcOutput &output) {
+  const LaunchFacts &launch = lowered.kernel.launch;
+  const ResourceUsage &used = output.resources;
+  return fmt::format(
+      "descriptor      {}\ntarget          {}\nschedule        {}\n"
+      "threads         {}\nregisters       {}\nshared memory   {} dynamic, {} static\n"
+      "spills          {} stored, {} loaded\nstack           {}\n"
+      "grid            ceil({} / {}) x ceil(M / {}) x {}\n"
+      "X alignment     {} bytes\ncubin           {} bytes\n",
+      lowered.descriptor, target.print(), lowered.schedule, launch.threads, used.registers,
+      launch.sharedBytes, used.staticSharedBytes, used.spillStores, used.spillLoads,
+      used.stackBytes, launch.paddedN, launch.tileN, launch.tileM, launch.splitK, launch.xVector,
+      output.cubin.size());
+}
+
+} // namespace
+
+Result<std::string> Compiler::emit(const Descriptor &descriptor, const Target &target,
+                                   const std::optional<Schedule> &schedule, Stage stage) {
+  GPTQC_TRY(checkRequest(descriptor, target, schedule));
+  if (stage == Stage::Gptq || stage == Stage::Tile) {
+    Session session;
+    Module module = session.layer(descriptor, target, schedule);
+    GPTQC_TRY(session.run(*module, buildSchedulePipeline));
+    if (stage == Stage::Tile)
+      GPTQC_TRY(session.run(*module, buildTilePipeline));
+    return printed(*module);
+  }
+  GPTQC_ASSIGN(const Lowered lowered, lowerToCuda(descriptor, target, schedule));
+  if (stage == Stage::Cuda)
+    return lowered.kernel.source;
+  GPTQC_ASSIGN(NvrtcCompiler * compiler, state->jit());
+  GPTQC_ASSIGN(const NvrtcOutput output, compiler->compile(sourceRequest(lowered.kernel, target)));
+  return stage == Stage::Ptx ? output.ptx : report(lowered, target, output);
+}
+
+Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const Target &target,
+                                            const std::optional<Schedule> &schedule) {
+  GPTQC_TRY(checkRequest(descriptor, target, schedule));
+  KernelRequest request;
+  request.descriptor = descriptor.canonical().print();
+  request.target = target.arch();
+  request.schedule = schedule ? schedule->print() : "";
+  request.compilerBuild = State::buildId();
+
+  GPTQC_ASSIGN(Lowered lowered, lowerToCuda(descriptor, target, schedule));
+  KernelImage image;
+  image.descriptor = lowered.descriptor;
+  image.target = target.print();
+  image.schedule = lowered.schedule;
+  image.launch = lowered.kernel.launch;
+  return state->compile(sourceRequest(lowered.kernel, target), request, std::move(image),
+                        /*mustNotSpill=*/!schedule);
+}
+
+Result<KernelImage> Compiler::compileSupport(std::string_view file, std::string_view entry,
+                                             const Target &target,
+                                             std::span<const std::string> defines) {
+  const EmbeddedFile source = findTemplate(file);
+  if (source.name.empty())
+    return makeError(Code::NotFound, "support kernel '{}': no such file in templates/", file);
+  NvrtcRequest nvrtc;
+  nvrtc.source = source.text;
+  nvrtc.name = std::string(file);
+  nvrtc.entry = std::string(entry);
+  nvrtc.target = target;
+  KernelRequest request;
+  request.descriptor = fmt::format("{}:{}", file, entry);
+  for (const std::string &define : defines) {
+    nvrtc.options.push_back("-D" + define);
+    request.descriptor += " " + define;
+  }
+  request.target = target.arch();
+  request.compilerBuild = State::buildId();
+  KernelImage image;
+  image.descriptor = request.descriptor;
+  image.target = target.print();
+  image.launch.entry = std::string(entry);
+  return state->compile(nvrtc, request, std::move(image), /*mustNotSpill=*/false);
+}
+
+} // namespace gptqc

@@ -1,0 +1,275 @@
+// The printer: a banner, the includes, the facts of layer and tile, and the kernel op by op.
+#include "compiler/emit/EmitCuda.h"
+
+#include <set>
+#include <vector>
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/TypeSwitch.h"
+#include "llvm/Support/ErrorHandling.h"
+
+#include "compiler/emit/KernelFacts.h"
+
+namespace gptqc {
+
+namespace {
+
+using mlir::Value;
+
+/// Prints the statements of a kernel's body and notes the headers that they need.
+class BodyPrinter {
+public:
+  std::string text;
+  std::set<std::string> headers = {"gptqc/tile.cuh"};
+
+  void printBlock(mlir::Block &block) {
+    scopes.emplace_back();
+    for (mlir::Operation &op : block)
+      print(&op);
+    scopes.pop_back();
+  }
+
+private:
+  /// What stands for a value: a variable or literal, or an expression that needs parentheses as
+  /// operand.
+  struct Expression {
+    std::string text;
+    bool compound = false;
+  };
+
+  llvm::DenseMap<Value, Expression> expressions;
+  std::vector<std::set<std::string>> scopes;
+  int depth = 1;
+
+  template <typename... Args> void line(fmt::format_string<Args...> format, Args &&...args) {
+    text.append(size_t(depth) * 2, ' ');
+    fmt::format_to(std::back_inserter(text), format, std::forward<Args>(args)...);
+    text += '\n';
+  }
+
+  /// `wanted`, or with a number where an enclosing scope has that name already.
+  std::string declare(Value value, llvm::StringRef wanted) {
+    const auto taken = [&](const std::string &name) {
+      return std::any_of(scopes.begin(), scopes.end(),
+                         [&](const std::set<std::string> &scope) { return scope.count(name); });
+    };
+    std::string name = wanted.str();
+    for (int i = 2; taken(name); ++i)
+      name = fmt::format("{}_{}", wanted.str(), i);
+    scopes.back().insert(name);
+    expressions[value] = {name, false};
+    return name;
+  }
+
+  const std::string &whole(Value value) const { return expressions.find(value)->second.text; }
+  std::string operand(Value value) const {
+    const Expression &found = expressions.find(value)->second;
+    return found.compound ? "(" + found.text + ")" : found.text;
+  }
+
+  /// The address of a slot.
+  std::string slot(mlir::TypedValue<tile::SharedType> buffer, Value index) const {
+    const tile::SharedType type = buffer.getType();
+    if (type.getSlots() == 1)
+      return whole(buffer);
+    return fmt::format("{} + {} * {}", whole(buffer), operand(index), type.getBytes());
+  }
+
+  static std::string array(tile::RegistersType type) {
+    std::string result;
+    for (int64_t size : type.getShape())
+      result += fmt::format("[{}]", size);
+    return result;
+  }
+
+  void printBinary(mlir::Operation *op, llvm::StringRef symbol) {
+    const std::string value = fmt::format("{} {} {}", operand(op->getOperand(0)), symbol.str(),
+                                          operand(op->getOperand(1)));
+    auto name = op->getAttrOfType<mlir::StringAttr>(tile::TileDialect::getNameAttrName());
+    if (!name) {
+      expressions[op->getResult(0)] = {value, true};
+      return;
+    }
+    const std::string variable = declare(op->getResult(0), name.getValue());
+    line("const int {} = {};", variable, value);
+  }
+
+  void printFor(mlir::scf::ForOp op) {
+    if (op->hasAttr(tile::TileDialect::getUnrollAttrName()))
+      line("#pragma unroll");
+    scopes.emplace_back();
+    const std::string i = declare(
+        op.getInductionVar(),
+        op->getAttrOfType<mlir::StringAttr>(tile::TileDialect::getNameAttrName()).getValue());
+    line("for (int {} = {}; {} < {}; {} += {}) {{", i, whole(op.getLowerBound()), i,
+         operand(op.getUpperBound()), i, whole(op.getStep()));
+    ++depth;
+    printBlock(*op.getBody());
+    --depth;
+    line("}}");
+    scopes.pop_back();
+  }
+
+  void printIf(mlir::scf::IfOp op) {
+    line("if ({}) {{", whole(op.getCondition()));
+    ++depth;
+    printBlock(*op.thenBlock());
+    --depth;
+    line("}}");
+  }
+
+  void print(mlir::Operation *op);
+  void print(tile::BlockIndexOp op);
+  void print(tile::SharedOp op);
+  void print(tile::AccumulateOp op);
+  void printCopy(llvm::StringRef function, llvm::StringRef header, mlir::Operation *op);
+  void printKTile(mlir::Operation *op, llvm::StringRef name, llvm::StringRef function);
+};
+
+void BodyPrinter::print(tile::BlockIndexOp op) {
+  switch (op.getAxis()) {
+  case tile::Axis::Rows:
+    return line("const int {} = blockIdx.x;", declare(op.getIndex(), "block_n"));
+  case tile::Axis::Tokens:
+    return line("const int {} = blockIdx.y;", declare(op.getIndex(), "block_m"));
+  case tile::Axis::Split:
+    return line("const int {} = blockIdx.z;", declare(op.getIndex(), "split"));
+  }
+}
+
+void BodyPrinter::print(tile::SharedOp op) {
+  const tile::SharedType type = op.getType();
+  const std::string name = declare(op.getBuffer(), tile::stringifyRole(op.getRole()));
+  if (op.getRole() == tile::Role::Sums)
+    line("float *const {} = (float *)(shared + {}); // {} bytes", name, *op.getOffset(),
+         type.getBytes());
+  else
+    line("u8 *const {} = shared + {}; // [{}][{}]", name, *op.getOffset(), type.getSlots(),
+         type.getBytes());
+}
+
+void BodyPrinter::print(tile::AccumulateOp op) {
+  headers.insert("gptqc/accumulate.cuh");
+  const bool inSums = op.getScaling() == tile::Scaling::Sums;
+  line("{}<layer, tile, {}>({}[{}], {}, {}, {}, {}, {}, {});",
+       inSums ? "accumulate_scaled" : "accumulate_fragments",
+       op.getFragments().getType().getShape()[0], whole(op.getSums()), whole(op.getTile()),
+       whole(op.getFragments()), slot(op.getWeights(), op.getSlot()),
+       slot(op.getScales(), op.getSlot()), whole(op.getTile()), whole(op.getKTile()),
+       whole(op.getStep()));
+}
+
+void BodyPrinter::printCopy(llvm::StringRef function, llvm::StringRef header, mlir::Operation *op) {
+  headers.insert(header.str());
+  auto buffer = llvm::cast<mlir::TypedValue<tile::SharedType>>(op->getOperand(0));
+  line("{}<layer, tile>({}, args, {}, {});", function.str(), slot(buffer, op->getOperand(1)),
+       whole(op->getOperand(2)), whole(op->getOperand(3)));
+}
+
+void BodyPrinter::printKTile(mlir::Operation *op, llvm::StringRef name, llvm::StringRef function) {
+  const std::string split = whole(op->getOperand(0));
+  line("const int {} = {}<layer, tile>({});", declare(op->getResult(0), name), function.str(),
+       split);
+}
+
+void BodyPrinter::print(mlir::Operation *op) {
+  namespace arith = mlir::arith;
+  const auto needs = [&](const char *header) { headers.insert(header); };
+  llvm::TypeSwitch<mlir::Operation *>(op)
+      .Case([&](arith::ConstantOp o) {
+        const int64_t value = llvm::cast<mlir::IntegerAttr>(o.getValue()).getInt();
+        expressions[o.getResult()] = {std::to_string(value), false};
+      })
+      .Case([&](arith::AddIOp o) { printBinary(o, "+"); })
+      .Case([&](arith::SubIOp o) { printBinary(o, "-"); })
+      .Case([&](arith::MulIOp o) { printBinary(o, "*"); })
+      .Case([&](arith::RemSIOp o) { printBinary(o, "%"); })
+      .Case([&](arith::CmpIOp o) { printBinary(o, "<"); })
+      .Case([&](mlir::scf::ForOp o) { printFor(o); })
+      .Case([&](mlir::scf::IfOp o) { printIf(o); })
+      .Case([&](mlir::scf::YieldOp) {})
+      .Case<tile::BlockIndexOp, tile::SharedOp, tile::AccumulateOp>([&](auto o) { print(o); })
+      .Case([&](tile::FirstKTileOp o) { printKTile(o, "k_begin", "first_k_tile"); })
+      .Case([&](tile::LastKTileOp o) { printKTile(o, "k_end", "last_k_tile"); })
+      .Case([&](tile::AccumulatorOp o) {
+        line("float {}{} = {{}};", declare(o.getSums(), "acc"), array(o.getType()));
+      })
+      .Case([&](tile::CopyWeightsOp o) { printCopy("copy_weights", "gptqc/copy_weights.cuh", o); })
+      .Case([&](tile::CopyScalesOp o) { printCopy("copy_scales", "gptqc/copy_weights.cuh", o); })
+      .Case([&](tile::CopyActivationsOp o) {
+        printCopy(o.getGather() ? "gather_activations" : "copy_activations",
+                  "gptqc/copy_activations.cuh", o);
+      })
+      .Case([&](tile::CommitOp) {
+        needs("gptqc/ptx/cp_async.cuh");
+        line("commit_copies();");
+      })
+      .Case([&](tile::WaitOp o) {
+        needs("gptqc/ptx/cp_async.cuh");
+        line("wait_copies<{}>();", o.getPending());
+      })
+      .Case([&](tile::BarrierOp) { line("block_barrier();"); })
+      .Case([&](tile::LoadActivationsOp o) {
+        needs("gptqc/fragment.cuh");
+        const std::string name = declare(o.getFragments(), "b");
+        line("u32 {}{};", name, array(o.getType()));
+        line("load_activations<layer, tile, {}>({}, {}, {});", o.getType().getShape()[0], name,
+             slot(o.getBuffer(), o.getSlot()), whole(o.getStep()));
+      })
+      .Case([&](tile::SimtAccumulateOp o) {
+        needs("gptqc/simt.cuh");
+        line("simt_accumulate<layer, tile>({}, args, {}, {}, {});", whole(o.getSums()),
+             whole(o.getRows()), whole(o.getTokens()), whole(o.getKTile()));
+      })
+      .Case([&](tile::SimtCollectOp o) {
+        needs("gptqc/simt.cuh");
+        line("simt_collect<layer, tile>({}, {});", whole(o.getBuffer()), whole(o.getSums()));
+      })
+      .Case([&](tile::ReduceWarpsOp o) {
+        needs("gptqc/reduce.cuh");
+        line("reduce_warps<layer, tile>({}, {});", whole(o.getBuffer()), whole(o.getSums()));
+      })
+      .Case([&](tile::ReduceSplitKOp o) {
+        needs("gptqc/reduce.cuh");
+        line("if (!reduce_split_k<layer, tile>({}, args))", whole(o.getBuffer()));
+        line("  return;");
+      })
+      .Case([&](tile::StoreOp o) {
+        needs("gptqc/epilogue.cuh");
+        line("store_tile<layer, tile>(args, {}, {}, {});", whole(o.getBuffer()), whole(o.getRows()),
+             whole(o.getTokens()));
+      })
+      .Default(
+          [](mlir::Operation *) { llvm_unreachable("VerifyEmittable lets no other op pass"); });
+}
+
+} // namespace
+
+EmittedKernel emitCuda(tile::KernelOp kernel) {
+  BodyPrinter body;
+  body.printBlock(kernel.getBody().front());
+  const Descriptor descriptor = kernel.getDescriptor().getValue();
+  const Schedule schedule = kernel.getSchedule().getValue();
+
+  EmittedKernel result;
+  std::string &source = result.source;
+  source = fmt::format("// {}\n// {}\n// {}\n", descriptor.print(),
+                       kernel.getTarget().getValue().print(), schedule.print());
+  for (const std::string &header : body.headers)
+    source += fmt::format("#include \"{}\"\n", header);
+  source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(schedule) +
+            "\n} // namespace\n\n";
+  source += fmt::format("extern \"C\" __global__ void __launch_bounds__({})\n"
+                        "{}(const __grid_constant__ gptqc::linear_args args) {{\n"
+                        "  using namespace gptqc;\n"
+                        "  GPTQC_SHARED_MEMORY(shared);\n",
+                        schedule.threads(), kernel.getSymName().str());
+  source += body.text + "}\n";
+  result.launch = launchFacts(descriptor, schedule);
+  result.launch.entry = kernel.getSymName().str();
+  result.launch.sharedBytes = int64_t(*kernel.getSharedBytes());
+  return result;
+}
+
+} // namespace gptqc

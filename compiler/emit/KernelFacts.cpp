@@ -1,0 +1,80 @@
+// Constants of the layer and the tile, as text.
+#include "compiler/emit/KernelFacts.h"
+
+#include "compiler/schedule/TilePlan.h"
+
+namespace gptqc {
+
+namespace {
+
+/// Prints the members of a struct of constants.
+class FactsPrinter {
+public:
+  explicit FactsPrinter(std::string_view name) : text(fmt::format("struct {} {{\n", name)) {}
+
+  void flag(std::string_view name, bool value) { add("bool", name, value ? "true" : "false"); }
+  void number(std::string_view name, int64_t value) { add("int", name, std::to_string(value)); }
+  void wide(std::string_view name, int64_t value) { add("long long", name, std::to_string(value)); }
+  void type(std::string_view name, DType value) {
+    text += fmt::format("  using {} = gptqc::{};\n", name, dtypeName(value));
+  }
+  std::string finish() { return text + "};\n"; }
+
+private:
+  std::string text;
+
+  void add(std::string_view kind, std::string_view name, std::string_view value) {
+    text += fmt::format("  static constexpr {} {} = {};\n", kind, name, value);
+  }
+};
+
+} // namespace
+
+std::string layerFacts(const Descriptor &d) {
+  const WeightLayout layout = TilePlan::layoutOf(d);
+  FactsPrinter facts("layer");
+  facts.number("bits", d.bits);
+  facts.flag("sym", d.sym);
+  facts.flag("ragged", d.ragged);
+  facts.flag("permuted", layout.permuted);
+  facts.flag("bias", d.bias);
+  facts.number("parts", layout.parts);
+  facts.wide("n", d.n);
+  facts.wide("k", d.k);
+  facts.wide("padded_n", layout.paddedN);
+  facts.wide("padded_k", layout.paddedK);
+  facts.number("padded_groups", layout.paddedGroups);
+  facts.number("group_steps", layout.paddedGroupSize / 16);
+  facts.type("act", d.act);
+  facts.type("out", d.out);
+  facts.type("scale", d.scales);
+  return facts.finish();
+}
+
+std::string tileFacts(const Schedule &s) {
+  FactsPrinter facts("tile");
+  facts.number("n", s.tileN);
+  facts.number("m", s.tileM);
+  facts.number("k", s.tileK);
+  facts.number("n_warps", s.nWarps());
+  facts.number("m_warps", s.mWarps);
+  facts.number("k_warps", s.kWarps);
+  facts.number("split_k", s.splitK);
+  return facts.finish();
+}
+
+LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
+  const WeightLayout layout = TilePlan::layoutOf(d);
+  LaunchFacts facts;
+  facts.threads = s.threads();
+  facts.tileN = s.tileN;
+  facts.tileM = s.tileM;
+  facts.splitK = s.splitK;
+  // simt reads single elements whatever its schedule says.
+  facts.xVector = s.family == Family::Simt ? 2 : s.xVector;
+  facts.paddedN = layout.paddedN;
+  facts.usesPermutation = layout.permuted;
+  return facts;
+}
+
+} // namespace gptqc

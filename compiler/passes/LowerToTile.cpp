@@ -1,0 +1,177 @@
+// LowerToTile: a scheduled gptq.linear becomes a tile.kernel that loads one k tile at a time.
+#include "compiler/passes/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include "compiler/schedule/ScheduleSpace.h"
+#include "compiler/schedule/TilePlan.h"
+#include "dialect/gptq/Gptq.h"
+#include "dialect/tile/Tile.h"
+
+namespace gptqc {
+
+#define GEN_PASS_DEF_LOWERTOTILE
+#include "compiler/passes/Passes.h.inc"
+
+namespace {
+
+using mlir::Value;
+
+/// Builds the body of one kernel at the builder's insertion point.
+class KernelBuilder {
+public:
+  KernelBuilder(mlir::OpBuilder &opBuilder, mlir::Location location, const Descriptor &descriptor,
+                const Schedule &chosen)
+      : builder(opBuilder), loc(location), schedule(chosen),
+        plan(TilePlan::of(descriptor, chosen)) {}
+
+  void buildMma();
+  void buildSimt();
+
+private:
+  mlir::OpBuilder &builder;
+  mlir::Location loc;
+  const Schedule schedule;
+  const TilePlan plan;
+  Value rows, tokens, firstTile, lastTile; ///< where the block stands
+
+  Value constant(int64_t value) {
+    return mlir::arith::ConstantIndexOp::create(builder, loc, value);
+  }
+  Value shared(tile::Role role, int64_t bytes) {
+    auto type = tile::SharedType::get(builder.getContext(), 1, bytes);
+    return tile::SharedOp::create(builder, loc, type, role, mlir::IntegerAttr());
+  }
+  tile::RegistersType registers(llvm::ArrayRef<int64_t> shape, mlir::Type element) {
+    return tile::RegistersType::get(builder.getContext(), shape, element);
+  }
+  mlir::scf::ForOp loop(Value first, Value last, Value step, llvm::StringRef name, bool unroll) {
+    auto forOp = mlir::scf::ForOp::create(builder, loc, first, last, step);
+    forOp->setAttr(tile::TileDialect::getNameAttrName(), builder.getStringAttr(name));
+    if (unroll)
+      forOp->setAttr(tile::TileDialect::getUnrollAttrName(), builder.getUnitAttr());
+    return forOp;
+  }
+  void placeBlock();
+  void multiplyStage(Value weights, Value scales, Value activations, Value sums, Value slot,
+                     Value kTile);
+};
+
+void KernelBuilder::placeBlock() {
+  mlir::Type index = builder.getIndexType();
+  rows = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Rows);
+  tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);
+  Value split = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Split);
+  firstTile = tile::FirstKTileOp::create(builder, loc, index, split);
+  lastTile = tile::LastKTileOp::create(builder, loc, index, split);
+}
+
+/// for steps by flush: load X fragments; for n16 tiles: dequantize, multiply, scale, add.
+void KernelBuilder::multiplyStage(Value weights, Value scales, Value activations, Value sums,
+                                  Value slot, Value kTile) {
+  mlir::OpBuilder::InsertionGuard guard(builder);
+  Value zero = constant(0);
+  Value one = constant(1);
+  Value steps = constant(plan.warpSteps);
+  Value flush = constant(plan.flushSteps);
+  auto stepLoop = loop(zero, steps, flush, "step", true);
+  builder.setInsertionPointToStart(stepLoop.getBody());
+  Value fragments = tile::LoadActivationsOp::create(
+      builder, loc, registers({plan.flushSteps, plan.warpMTiles, 2}, builder.getI32Type()),
+      activations, slot, stepLoop.getInductionVar());
+  Value tiles = constant(plan.warpNTiles);
+  auto tileLoop = loop(zero, tiles, one, "t", true);
+  builder.setInsertionPointToStart(tileLoop.getBody());
+  tile::AccumulateOp::create(builder, loc, sums, fragments, weights, scales, slot,
+                             tileLoop.getInductionVar(), kTile, stepLoop.getInductionVar(),
+                             plan.scaleFragments ? tile::Scaling::Fragments : tile::Scaling::Sums);
+}
+
+void KernelBuilder::buildMma() {
+  Value weights = shared(tile::Role::Weights, plan.weightBytes);
+  Value scales = shared(tile::Role::Scales, plan.scaleBytes);
+  Value activations = shared(tile::Role::Activations, plan.activationBytes);
+  Value totals = shared(tile::Role::Sums, plan.sumsBytes);
+  placeBlock();
+  Value sums = tile::AccumulatorOp::create(
+      builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
+  Value slot = constant(0);
+  Value one = constant(1);
+  auto kLoop = loop(firstTile, lastTile, one, "kt", false);
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(kLoop.getBody());
+    Value kTile = kLoop.getInductionVar();
+    tile::CopyWeightsOp::create(builder, loc, weights, slot, rows, kTile);
+    tile::CopyScalesOp::create(builder, loc, scales, slot, rows, kTile);
+    tile::CopyActivationsOp::create(builder, loc, activations, slot, tokens, kTile,
+                                    schedule.xVector == 2);
+    tile::CommitOp::create(builder, loc);
+    tile::WaitOp::create(builder, loc, 0);
+    tile::BarrierOp::create(builder, loc);
+    multiplyStage(weights, scales, activations, sums, slot, kTile);
+    tile::BarrierOp::create(builder, loc);
+  }
+  tile::ReduceWarpsOp::create(builder, loc, totals, sums);
+  if (schedule.splitK > 1)
+    tile::ReduceSplitKOp::create(builder, loc, totals);
+  tile::StoreOp::create(builder, loc, totals, rows, tokens);
+}
+
+void KernelBuilder::buildSimt() {
+  Value totals = shared(tile::Role::Sums, plan.sumsBytes);
+  placeBlock();
+  Value sums =
+      tile::AccumulatorOp::create(builder, loc, registers({schedule.tileM}, builder.getF32Type()));
+  Value one = constant(1);
+  auto kLoop = loop(firstTile, lastTile, one, "kt", false);
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(kLoop.getBody());
+    tile::SimtAccumulateOp::create(builder, loc, sums, rows, tokens, kLoop.getInductionVar());
+  }
+  tile::SimtCollectOp::create(builder, loc, totals, sums);
+  tile::StoreOp::create(builder, loc, totals, rows, tokens);
+}
+
+llvm::LogicalResult lower(gptq::LinearOp op) {
+  auto function = op->getParentOfType<mlir::func::FuncOp>();
+  if (!function)
+    return op.emitOpError() << "must be in a func.func, whose name the kernel takes";
+  if (!op.getSchedule())
+    return op.emitOpError() << "has no schedule; run gptqc-assign-schedule first";
+  const Descriptor descriptor = op.getDescriptor().getValue();
+  const Schedule schedule = op.getSchedule()->getValue();
+  const Status legal = ScheduleSpace::check(descriptor, op.getTarget()->getValue(), schedule);
+  if (!legal.ok())
+    return op.emitOpError() << legal.message();
+
+  mlir::OpBuilder builder(function);
+  auto kernel = tile::KernelOp::create(builder, op.getLoc(), function.getSymNameAttr(),
+                                       op.getDescriptorAttr(), op.getTargetAttr(),
+                                       op.getScheduleAttr(), mlir::IntegerAttr());
+  builder.createBlock(&kernel.getBody());
+  KernelBuilder body(builder, op.getLoc(), descriptor, schedule);
+  if (schedule.family == Family::Simt)
+    body.buildSimt();
+  else
+    body.buildMma();
+  function.erase();
+  return llvm::success();
+}
+
+struct LowerToTilePass : impl::LowerToTileBase<LowerToTilePass> {
+  void runOnOperation() override {
+    llvm::SmallVector<gptq::LinearOp> layers;
+    getOperation()->walk([&](gptq::LinearOp op) { layers.push_back(op); });
+    for (gptq::LinearOp op : layers)
+      if (llvm::failed(lower(op)))
+        return signalPassFailure();
+  }
+};
+
+} // namespace
+} // namespace gptqc

@@ -1,0 +1,186 @@
+// The ops of the tile dialect. Each prints as one call of one device function (templates/README.md).
+#ifndef GPTQC_DIALECT_TILE_TILEOPS_TD
+#define GPTQC_DIALECT_TILE_TILEOPS_TD
+
+include "dialect/gptq/GptqDialect.td"
+include "dialect/tile/TileDialect.td"
+include "mlir/IR/SymbolInterfaces.td"
+
+class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemonic, traits>;
+
+//===-- The kernel and where a block stands ---------------------------------------------------------===//
+
+def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, NoRegionArguments, SingleBlock,
+                                       NoTerminator]> {
+  let summary = "one __global__ function";
+  let description = [{
+    Constraints:
+    - kernel_c1: shared_bytes, once planned, covers every buffer.
+
+    Example:
+    ```mlir
+    tile.kernel @gptqc_linear attributes {
+      descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m9..16">,
+      schedule = #gptq.schedule<"mma t64x16x128 warps4 kwarps2 stages4">,
+      target = #gptq.target<"sm_90a">} { ... }
+    ```
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, Gptq_DescriptorAttr:$descriptor,
+                       Gptq_TargetAttr:$target, Gptq_ScheduleAttr:$schedule,
+                       OptionalAttr<I64Attr>:$shared_bytes);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+  let hasVerifier = 1;
+}
+
+def Tile_BlockIndexOp : Tile_Op<"block_index"> {
+  let summary = "the block's place along an axis of the grid";
+  let arguments = (ins Tile_AxisAttr:$axis);
+  let results = (outs Index:$index);
+  let assemblyFormat = "$axis attr-dict";
+}
+
+def Tile_FirstKTileOp : Tile_Op<"first_k_tile"> {
+  let summary = "the first k tile of a split";
+  let arguments = (ins Index:$split);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "$split attr-dict";
+}
+
+def Tile_LastKTileOp : Tile_Op<"last_k_tile"> {
+  let summary = "the k tile behind the last one of a split";
+  let arguments = (ins Index:$split);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "$split attr-dict";
+}
+
+//===-- Storage -------------------------------------------------------------------------------------===//
+
+def Tile_SharedOp : Tile_Op<"shared"> {
+  let summary = "a buffer in shared memory";
+  let description = [{
+    Constraints:
+    - shared_c1: the offset, once planned, is a multiple of 128.
+    - shared_c2: it stands directly in a kernel.
+    - shared_c3: one buffer per role.
+  }];
+  let arguments = (ins Tile_RoleAttr:$role, OptionalAttr<I64Attr>:$offset);
+  let results = (outs Tile_SharedType:$buffer);
+  let assemblyFormat = "$role attr-dict `:` type($buffer)";
+  let hasVerifier = 1;
+}
+
+def Tile_AccumulatorOp : Tile_Op<"accumulator"> {
+  let summary = "the fp32 sums of a thread, zero at first";
+  let description = [{
+    Constraints:
+    - accumulator_c1: the element type is f32.
+  }];
+  let results = (outs Tile_RegistersType:$sums);
+  let assemblyFormat = "attr-dict `:` type($sums)";
+  let hasVerifier = 1;
+}
+
+//===-- Global to shared memory ---------------------------------------------------------------------===//
+
+class Tile_CopyOp<string mnemonic, string what, string block, dag extra = (ins)> : Tile_Op<mnemonic> {
+  let summary = "start to copy " # what # " of one k tile into a slot of a buffer";
+  let arguments = !con((ins Tile_SharedType:$buffer, Index:$slot, Index:$block, Index:$k_tile), extra);
+  let assemblyFormat = "$buffer `[` $slot `]` `,` " # block # " $block `,` `k` $k_tile attr-dict `:` type($buffer)";
+}
+
+def Tile_CopyWeightsOp : Tile_CopyOp<"copy_weights", "the planes of the weights", "`rows`">;
+def Tile_CopyScalesOp : Tile_CopyOp<"copy_scales", "the scales and zero points", "`rows`">;
+def Tile_CopyActivationsOp : Tile_CopyOp<"copy_activations", "the activations", "`tokens`", (ins UnitAttr:$gather)> {
+  let description = [{
+    With `gather`, element by element and through the permutation if the layer has one; else in 16-byte
+    pieces.
+  }];
+}
+
+def Tile_CommitOp : Tile_Op<"commit"> {
+  let summary = "close the group of copies started since the last commit";
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_WaitOp : Tile_Op<"wait"> {
+  let summary = "wait until at most `pending` groups of this thread's copies are in flight";
+  let arguments = (ins ConfinedAttr<I64Attr, [IntNonNegative]>:$pending);
+  let assemblyFormat = "$pending attr-dict";
+}
+
+def Tile_BarrierOp : Tile_Op<"barrier"> {
+  let summary = "wait for all threads of the block";
+  let assemblyFormat = "attr-dict";
+}
+
+//===-- Shared memory to registers, and the products ------------------------------------------------===//
+
+def Tile_LoadActivationsOp : Tile_Op<"load_activations"> {
+  let summary = "load the B fragments of consecutive k16 steps of a warp";
+  let description = [{
+    Constraints:
+    - load_activations_c1: the result is [steps][m8 tiles][2] of i32 with a power of two of steps.
+  }];
+  let arguments = (ins Tile_SharedType:$buffer, Index:$slot, Index:$step);
+  let results = (outs Tile_RegistersType:$fragments);
+  let assemblyFormat = [{
+    $buffer `[` $slot `]` `,` `step` $step attr-dict `:` type($buffer) `->` type($fragments)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_AccumulateOp : Tile_Op<"accumulate"> {
+  let summary = "dequantize the A fragments of one n16 tile for the loaded steps, multiply, scale, add";
+  let description = [{
+    `tile` counts the warp's n16 tiles, `step` its k16 steps in the slot.
+
+    Constraints:
+    - accumulate_c1: the sums are [n16 tiles][m8 tiles][4] of f32, the fragments [steps][m8 tiles][2] of
+      i32, with the same number of m8 tiles.
+    - accumulate_c2: scaling in the fragments needs scales of the activation type.
+  }];
+  let arguments = (ins Tile_RegistersType:$sums, Tile_RegistersType:$fragments,
+                       Tile_SharedType:$weights, Tile_SharedType:$scales, Index:$slot, Index:$tile,
+                       Index:$k_tile, Index:$step, Tile_ScalingAttr:$scaling);
+  let assemblyFormat = [{
+    $sums `[` $tile `]` `,` $fragments `,` $weights `,` $scales `[` $slot `]` `,` `k` $k_tile `,`
+    `step` $step `scaling` $scaling attr-dict
+    `:` type($sums) `,` type($fragments) `,` type($weights) `,` type($scales)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_SimtAccumulateOp : Tile_Op<"simt_accumulate"> {
+  let summary = "add the products of one k16 step for a thread's row and the tokens of the tile";
+  let arguments = (ins Tile_RegistersType:$sums, Index:$rows, Index:$tokens, Index:$k_tile);
+  let assemblyFormat = "$sums `,` `rows` $rows `,` `tokens` $tokens `,` `k` $k_tile attr-dict `:` type($sums)";
+}
+
+//===-- The end of a tile ---------------------------------------------------------------------------===//
+
+class Tile_CollectOp<string mnemonic> : Tile_Op<mnemonic> {
+  let arguments = (ins Tile_SharedType:$buffer, Tile_RegistersType:$sums);
+  let assemblyFormat = "$sums `into` $buffer attr-dict `:` type($sums) `into` type($buffer)";
+}
+
+def Tile_ReduceWarpsOp : Tile_CollectOp<"reduce_warps"> {
+  let summary = "add the sums of the k warps up in shared memory, in order";
+}
+def Tile_SimtCollectOp : Tile_CollectOp<"simt_collect"> {
+  let summary = "write the sums of each thread's row to shared memory";
+}
+
+def Tile_ReduceSplitKOp : Tile_Op<"reduce_split_k"> {
+  let summary = "add the splits of a tile up in order; all blocks but the last to arrive end here";
+  let arguments = (ins Tile_SharedType:$buffer);
+  let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+}
+
+def Tile_StoreOp : Tile_Op<"store"> {
+  let summary = "bias, activation function, conversion and store of the tile of Y";
+  let arguments = (ins Tile_SharedType:$buffer, Index:$rows, Index:$tokens);
+  let assemblyFormat = "$buffer `,` `rows` $rows `,` `tokens` $tokens attr-dict `:` type($buffer)";
+}
+
+#endif // GPTQC_DIALECT_TILE_TILEOPS_TD
