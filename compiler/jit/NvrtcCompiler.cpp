@@ -2,6 +2,7 @@
 #include "compiler/jit/NvrtcCompiler.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -92,6 +93,9 @@ struct NvrtcCompiler::State {
   Log log;
   std::string headersDigest;
   std::once_flag digestOnce;
+  /// NVRTC may keep results in a cache of its own, which gives no ptxas report: it is told not to.
+  /// Versions without such a cache do not know the option either.
+  mutable std::atomic<bool> knowsNoCache = true;
   std::optional<Result<std::string>> libraryDigest;
 
   State(NvrtcLibrary library, Log log) : library(std::move(library)), log(std::move(log)) {
@@ -99,6 +103,29 @@ struct NvrtcCompiler::State {
     for (const EmbeddedFile &file : embeddedTemplates())
       hash.updateField(file.name).updateField(file.text);
     headersDigest = toHex(hash.finish());
+  }
+
+  /// Leaves the program of the last attempt in `program`; the result is NVRTC's.
+  int build(const NvrtcRequest &request, std::optional<Program> &program) const {
+    constexpr int kInvalidOption = 5;
+    std::vector<std::string> options = optionsOf(request);
+    const bool noCache = knowsNoCache;
+    if (noCache)
+      options.push_back("--no-cache");
+    program.emplace(library.api());
+    int result = program->create(request);
+    if (result == 0)
+      result = program->compile(options);
+    if (result != kInvalidOption || !noCache)
+      return result;
+    options.pop_back();
+    program.emplace(library.api());
+    result = program->create(request);
+    if (result == 0)
+      result = program->compile(options);
+    if (result == 0)
+      knowsNoCache = false;
+    return result;
   }
 };
 
@@ -144,20 +171,18 @@ Result<NvrtcOutput> NvrtcCompiler::compile(const NvrtcRequest &request, std::str
   if (std::find(known.begin(), known.end(), request.target.capability) == known.end())
     return makeError(Code::Unsupported, "{} does not compile for {}; install a newer NVRTC",
                      version(), request.target.arch());
-  Program program(api);
-  int result = program.create(request);
-  if (result == 0)
-    result = program.compile(optionsOf(request));
+  std::optional<Program> program;
+  const int result = state->build(request, program);
   NvrtcOutput output;
-  output.log = program.text(api.nvrtcGetProgramLogSize, api.nvrtcGetProgramLog);
+  output.log = program->text(api.nvrtcGetProgramLogSize, api.nvrtcGetProgramLog);
   log = output.log;
   PtxasReport report = parsePtxasLog(output.log);
   if (result != 0)
     return makeError(Code::CompileFailed, "{} refused {} for {}: {}: {}", version(), request.name,
                      request.target.arch(), api.nvrtcGetErrorString(result),
                      firstErrorOf(report, output.log));
-  output.cubin = program.cubin();
-  output.ptx = program.text(api.nvrtcGetPTXSize, api.nvrtcGetPTX);
+  output.cubin = program->cubin();
+  output.ptx = program->text(api.nvrtcGetPTXSize, api.nvrtcGetPTX);
   if (output.cubin.empty())
     return makeError(Code::CompileFailed, "{} gave no cubin for {} on {}", version(), request.name,
                      request.target.arch());

@@ -62,11 +62,11 @@ protected:
 TEST_F(RepackGpu, CodesGiveTheBytesOfTheHostPacker) {
   for (int bits = 2; bits <= 8; ++bits)
     for (const char *rest :
-         {"g128 sym f16->f16 n256 k512 m1", "g64 asym f16->f16 n200 k320 m1",
-          "g32 asym actorder bf16->bf16 n72 k448 m1 bias", "g-1 sym f16->f16 n48 k100 m1",
-          "g128 asym f16->f16 n128 k300 m1", "g24 sym f16->f16 n65 k120 m1",
-          "g64 asym actorder ragged f16->f16 n96 k640 m1",
-          "g128 asym f16->f16 n160 k256 m1 silu_mul"}) {
+         {"g128 sym f16->f16 n256 k512 m1..", "g64 asym f16->f16 n200 k320 m1..",
+          "g32 asym actorder bf16->bf16 n72 k448 m1.. bias", "g-1 sym f16->f16 n48 k100 m1..",
+          "g128 asym f16->f16 n128 k300 m1..", "g24 sym f16->f16 n65 k120 m1..",
+          "g64 asym actorder ragged f16->f16 n96 k640 m1..",
+          "g128 asym f16->f16 n160 k256 m1.. silu_mul"}) {
       const std::string text = fmt::format("w{} {}", bits, rest);
       const auto descriptor = Descriptor::parse(text);
       ASSERT_TRUE(descriptor.ok()) << descriptor.status().message();
@@ -81,7 +81,7 @@ TEST_F(RepackGpu, WordsGiveTheBytesOfTheHostPacker) {
     for (const Packing packing : {Packing::Continuous, Packing::Planar}) {
       if (packing == Packing::Continuous && (bits == 5 || bits == 6 || bits == 7))
         continue; // no file packs these so
-      const std::string text = fmt::format("w{} g64 asym actorder f16->f16 n96 k256 m1", bits);
+      const std::string text = fmt::format("w{} g64 asym actorder f16->f16 n96 k256 m1..", bits);
       auto matrix = syntheticLayer(*Descriptor::parse(text), 5);
       ASSERT_TRUE(matrix.ok()) << matrix.status().message();
       const PackedWeights want = packWeights(*matrix);
