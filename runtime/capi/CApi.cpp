@@ -1,6 +1,7 @@
 // The C interface over the runtime: turns Status into gptqc_error and keeps exceptions inside.
 #include "gptqc/gptqc.h"
 
+#include <cstring>
 #include <memory>
 #include <new>
 #include <string>
@@ -104,6 +105,22 @@ void gptqc_error_free(gptqc_error *error) {
 }
 
 const char *gptqc_version(void) { return versionNumber().data(); }
+
+gptqc_error *gptqc_descriptor_check(const char *text, size_t capacity, char *canonical) {
+  return guarded([&]() -> Status {
+    if (!text || (capacity > 0 && !canonical))
+      return invalidArgument("gptqc_descriptor_check: text and canonical must not be NULL");
+    GPTQC_ASSIGN(const Descriptor descriptor, Descriptor::parse(text));
+    const std::string printed = descriptor.canonical().print();
+    if (capacity > 0 && printed.size() >= capacity)
+      return invalidArgument("gptqc_descriptor_check: '{}' does not fit into {} bytes; "
+                             "GPTQC_DESCRIPTOR_SIZE always suffices",
+                             printed, capacity);
+    if (capacity > 0)
+      std::memcpy(canonical, printed.c_str(), printed.size() + 1);
+    return Status();
+  });
+}
 
 gptqc_error *gptqc_layer_from_codes(const gptqc_layer_codes *codes, gptqc_layer **layer) {
   return guarded([&]() -> Status {

@@ -38,6 +38,14 @@ GPTQC_API void gptqc_error_free(gptqc_error *error);
 /* "0.1.0"; never freed. */
 GPTQC_API const char *gptqc_version(void);
 
+/* Room for any descriptor's text form with its final NUL. */
+#define GPTQC_DESCRIPTOR_SIZE 256
+
+/* Checks the text form of a descriptor, e.g. "w4 g128 sym f16->f16 n4096 k4096 m1..16", and writes
+   its canonical spelling with a final NUL to `canonical`, which has room for `capacity` bytes. With
+   capacity 0 it only checks, and canonical may be NULL. */
+GPTQC_API gptqc_error *gptqc_descriptor_check(const char *text, size_t capacity, char *canonical);
+
 enum { GPTQC_F16 = 0, GPTQC_BF16 = 1 };
 
 /* The weights of one layer as plain arrays: W[k,n] = scales[g(k),n] * (codes[k,n] - zeros[g(k),n]),

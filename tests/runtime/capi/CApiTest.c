@@ -90,7 +90,23 @@ static void refusesBadLayers(void) {
   expect(layer == NULL, "the out parameter is left alone on failure");
 }
 
+static void checksDescriptors(void) {
+  char text[GPTQC_DESCRIPTOR_SIZE];
+  expect(gptqc_descriptor_check("w4 g4096 sym f16->f16 n64 k4096 m1..16", sizeof text, text) ==
+             NULL,
+         "a descriptor");
+  expect(strcmp(text, "w4 g-1 sym f16->f16 n64 k4096 m1..16") == 0, text);
+  expect(gptqc_descriptor_check(text, 0, NULL) == NULL, "a check without output");
+  expectError(gptqc_descriptor_check(text, strlen(text), text), GPTQC_INVALID_ARGUMENT,
+              "does not fit");
+  expectError(gptqc_descriptor_check("w9 g-1 sym f16->f16 n64 k64 m1..", 0, NULL),
+              GPTQC_INVALID_ARGUMENT, "bits must be 2 to 8");
+  expectError(gptqc_descriptor_check(NULL, 0, NULL), GPTQC_INVALID_ARGUMENT, "must not be NULL");
+  expectError(gptqc_descriptor_check(text, 1, NULL), GPTQC_INVALID_ARGUMENT, "must not be NULL");
+}
+
 int main(void) {
+  checksDescriptors();
   expect(strchr(gptqc_version(), '.') != NULL, "a version");
   runsALayer();
   refusesBadLayers();
