@@ -75,14 +75,17 @@ private:
   ZeroPoints readAsymmetricV1(ZeroPoints perField) {
     const WriterIdentity &writer = source.writer;
     const bool known = writer.name == "gptqmodel" && writer.versionKnown && !writer.isBefore(0, 9);
-    if (bits == 3) {
-      if (!known || !writer.isBefore(6, 1))
-        return perField;
+    if (bits == 3 && known && writer.isBefore(6, 1)) {
       reportThreeBit(
           fmt::format("it was written by GPTQModel {}.{}.{}, whose 3-bit v1 zero points are "
                       "wrong",
                       writer.major, writer.minor, writer.patch));
       return decode(ZeroRule::OldThreeBit);
+    }
+    if (bits == 3) { // fields cross words: every reader takes them one by one
+      if (!known)
+        warnAsymmetric();
+      return perField;
     }
     const UnderflowFacts facts = underflowFacts(bits, words);
     if (known) {
@@ -96,9 +99,7 @@ private:
       return decode(ZeroRule::AddPerWord);
     }
     if (facts.words == 0) {
-      add(Severity::Warning, "zeros-v1-asym",
-          "asymmetric v1 zero points by an unknown writer; fields are read one by one",
-          std::string(kRewrite) + ", some readers refuse this combination");
+      warnAsymmetric();
     } else if (facts.allOnesAbove > 0 && facts.others == 0) {
       add(Severity::Error, "zeros-or-packed",
           fmt::format(
@@ -115,6 +116,12 @@ private:
           "quantize again as gptq_v2, or add meta.quantizer if GPTQModel wrote the file");
     }
     return perField;
+  }
+
+  void warnAsymmetric() {
+    add(Severity::Warning, "zeros-v1-asym",
+        "asymmetric v1 zero points that GPTQModel >= 0.9 did not write: some readers refuse them",
+        std::string("fields are read one by one; ") + kRewrite);
   }
 
   void checkSym(const ZeroPoints &points) {

@@ -1,0 +1,73 @@
+// The folder appears whole or not at all, and replaces another one only when asked.
+#include "runtime/checkpoint/OutputFolder.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/TempFolder.h"
+
+using namespace gptqc;
+using gptqc::testing::readText;
+using gptqc::testing::TempFolder;
+using gptqc::testing::writeText;
+namespace fs = std::filesystem;
+
+namespace {
+
+size_t entries(const fs::path &folder) {
+  return size_t(std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+TEST(OutputFolder, AppearsWithCommit) {
+  const TempFolder temp;
+  for (const char *name : {"new", "nested/deep/new", "slash/"}) {
+    auto folder = OutputFolder::create(temp / name, false);
+    ASSERT_TRUE(folder.ok()) << folder.status().message();
+    writeText(folder->path() / "file", "text");
+    EXPECT_FALSE(fs::exists(temp / name));
+    ASSERT_TRUE(folder->commit().ok());
+    EXPECT_EQ(readText(fs::path(temp / name) / "file"), "text");
+  }
+}
+
+TEST(OutputFolder, LeavesNothingWithoutCommit) {
+  const TempFolder temp;
+  {
+    auto folder = OutputFolder::create(temp / "new", false);
+    ASSERT_TRUE(folder.ok());
+    writeText(folder->path() / "file", "text");
+  }
+  EXPECT_EQ(entries(temp.path()), 0u);
+}
+
+TEST(OutputFolder, TakesAnEmptyFolderButNotAFullOne) {
+  const TempFolder temp;
+  fs::create_directory(temp / "out");
+  {
+    auto folder = OutputFolder::create(temp / "out", false);
+    ASSERT_TRUE(folder.ok());
+    writeText(folder->path() / "file", "first");
+    ASSERT_TRUE(folder->commit().ok());
+  }
+  const auto refused = OutputFolder::create(temp / "out", false);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.status().code(), Code::InvalidArgument);
+  EXPECT_NE(refused.status().message().find("--force"), std::string::npos);
+  auto forced = OutputFolder::create(temp / "out", true);
+  ASSERT_TRUE(forced.ok());
+  writeText(forced->path() / "other", "second");
+  EXPECT_EQ(readText(temp / "out/file"), "first") << "the old one stays until commit";
+  ASSERT_TRUE(forced->commit().ok());
+  EXPECT_FALSE(fs::exists(temp / "out/file"));
+  EXPECT_EQ(readText(temp / "out/other"), "second");
+  EXPECT_EQ(entries(temp.path()), 1u);
+}
+
+TEST(OutputFolder, RefusesFilesAndRoots) {
+  const TempFolder temp;
+  writeText(temp / "file", "x");
+  EXPECT_EQ(OutputFolder::create(temp / "file", true).status().code(), Code::InvalidArgument);
+  EXPECT_EQ(OutputFolder::create("/", true).status().code(), Code::InvalidArgument);
+  EXPECT_EQ(OutputFolder::create(temp / "file/below", true).status().code(), Code::IoError);
+}
+
+} // namespace
