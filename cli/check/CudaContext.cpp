@@ -1,8 +1,11 @@
 // Opening the GPU, and compiling kernels for it.
 #include "cli/check/CudaContext.h"
 
+#include <algorithm>
+
 #include "compiler/schedule/CostModel.h"
 #include "compiler/schedule/ScheduleSpace.h"
+#include "runtime/cpu/Compare.h"
 #include "runtime/cpu/Parallel.h"
 
 namespace gptqc::cli {
@@ -41,6 +44,7 @@ Result<std::unique_ptr<CudaContext>> CudaContext::create(const RunnerOptions &op
   GPTQC_ASSIGN(
       const KernelImage image,
       context->compiler->compileSupport(RepackKernels::kFile, "repack_weights", device.target()));
+  context->compilerText = image.compiler;
   GPTQC_ASSIGN(context->repackKernels, RepackKernels::load(device, image));
   return context;
 }
@@ -57,26 +61,33 @@ Result<Function> CudaContext::supportKernel(std::string_view file, const std::st
   return module.function(entry);
 }
 
-Result<std::vector<LinearKernel>>
+std::vector<Result<LinearKernel>>
 CudaContext::kernels(const std::vector<Descriptor> &descriptors) const {
-  std::vector<Result<KernelImage>> images(
-      descriptors.size(), Result<KernelImage>(makeError(Code::Internal, "kernel not compiled")));
-  const auto compile = [&](const Descriptor &descriptor) -> Result<KernelImage> {
+  std::vector<Result<LinearKernel>> kernels(
+      descriptors.size(), Result<LinearKernel>(makeError(Code::Internal, "kernel not compiled")));
+  const auto compile = [&](const Descriptor &descriptor) -> Result<LinearKernel> {
     GPTQC_ASSIGN(const std::optional<Schedule> schedule,
                  chooseSchedule(descriptor, gpu.target(), options.kernels));
-    return compiler->compileLinear(descriptor, gpu.target(), schedule);
+    const Result<KernelImage> image = compiler->compileLinear(descriptor, gpu.target(), schedule);
+    if (!image)
+      return image.status().withContext(fmt::format("compiling `{}`", descriptor.print()));
+    return LinearKernel::load(gpu, *image);
   };
   parallelFor(int64_t(descriptors.size()), resolveThreads(options.threads),
-              [&](int64_t i, int) { images[size_t(i)] = compile(descriptors[size_t(i)]); });
+              [&](int64_t i, int) { kernels[size_t(i)] = compile(descriptors[size_t(i)]); });
+  return kernels;
+}
 
-  std::vector<LinearKernel> loaded;
-  for (size_t i = 0; i < images.size(); ++i) {
-    if (!images[i])
-      return images[i].status().withContext(fmt::format("compiling `{}`", descriptors[i].print()));
-    GPTQC_ASSIGN(LinearKernel kernel, LinearKernel::load(gpu, *images[i]));
-    loaded.push_back(std::move(kernel));
-  }
-  return loaded;
+int64_t rowStride(const LinearKernel &kernel) {
+  const int64_t vector = std::max<int64_t>(1, kernel.launch().xVector / 2);
+  return (kernel.descriptor().k + vector - 1) / vector * vector;
+}
+
+std::vector<uint16_t> padRows(const std::vector<uint16_t> &x, int64_t m, int64_t k, int64_t ldx) {
+  std::vector<uint16_t> padded(size_t(m * ldx), kPoison);
+  for (int64_t row = 0; row < m; ++row)
+    std::copy_n(x.begin() + row * k, k, padded.begin() + row * ldx);
+  return padded;
 }
 
 } // namespace gptqc::cli

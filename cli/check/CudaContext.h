@@ -29,14 +29,17 @@ public:
   const Device &device() const { return gpu; }
   const Stream &stream() const { return queue; }
   const RepackKernels &repack() const { return repackKernels; }
+  /// What compiles kernels, e.g. "nvrtc 13.0".
+  const std::string &compilerName() const { return compilerText; }
   /// "NVIDIA H200 (sm_90a h200 sms132), driver for CUDA 13.0".
   std::string describe() const;
 
   /// A kernel of templates/support/, compiled or from the cache.
   Result<Function> supportKernel(std::string_view file, const std::string &entry) const;
 
-  /// Compiles (in parallel) and loads a kernel for each descriptor. Errors name the descriptor.
-  Result<std::vector<LinearKernel>> kernels(const std::vector<Descriptor> &descriptors) const;
+  /// Compiles (in parallel) and loads a kernel for each descriptor, in their order. Errors name the
+  /// descriptor.
+  std::vector<Result<LinearKernel>> kernels(const std::vector<Descriptor> &descriptors) const;
 
 private:
   CudaContext(Device device, Stream stream) : gpu(std::move(device)), queue(std::move(stream)) {}
@@ -46,7 +49,14 @@ private:
   std::unique_ptr<Compiler> compiler;
   RepackKernels repackKernels;
   RunnerOptions options;
+  std::string compilerText;
 };
+
+/// Row stride of X, elements, that fits the kernel's loads: K, or a little more.
+int64_t rowStride(const LinearKernel &kernel);
+
+/// X [m, K] with a longer row stride; what lies beyond K is NaN, so that reading it shows.
+std::vector<uint16_t> padRows(const std::vector<uint16_t> &x, int64_t m, int64_t k, int64_t ldx);
 
 } // namespace gptqc::cli
 

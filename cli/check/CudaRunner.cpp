@@ -13,15 +13,6 @@ namespace {
 
 constexpr int64_t kGuard = 256; // elements behind Y that nothing may write
 
-/// X with rows long enough for the kernel's loads; what lies beyond K is NaN, so that reading it
-/// shows.
-std::vector<uint16_t> padRows(const std::vector<uint16_t> &x, int64_t m, int64_t k, int64_t ldx) {
-  std::vector<uint16_t> padded(size_t(m * ldx), kPoison);
-  for (int64_t row = 0; row < m; ++row)
-    std::copy_n(x.begin() + row * k, k, padded.begin() + row * ldx);
-  return padded;
-}
-
 class CudaRunner : public Runner {
 public:
   static Result<std::unique_ptr<Runner>> create(const RunnerOptions &options) {
@@ -56,8 +47,7 @@ public:
 
   Result<double> run(const std::vector<uint16_t> &x, int64_t m, std::vector<uint16_t> &y) override {
     const Descriptor &d = matrix->descriptor;
-    const int64_t vector = std::max<int64_t>(1, kernelFor(m).launch().xVector / 2);
-    const int64_t ldx = (d.k + vector - 1) / vector * vector;
+    const int64_t ldx = rowStride(kernelFor(m));
     GPTQC_ASSIGN(const DeviceBuffer xBuffer,
                  DeviceBuffer::upload(context->device(), padRows(x, m, d.k, ldx)));
     GPTQC_ASSIGN(DeviceBuffer yBuffer,
@@ -93,9 +83,11 @@ private:
       if (std::find(wanted.begin(), wanted.end(), descriptor) == wanted.end())
         wanted.push_back(descriptor);
     }
-    GPTQC_ASSIGN(std::vector<LinearKernel> loaded, context->kernels(wanted));
-    for (size_t i = 0; i < wanted.size(); ++i)
-      kernels.emplace(wanted[i].m.lo, std::move(loaded[i]));
+    std::vector<Result<LinearKernel>> loaded = context->kernels(wanted);
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      GPTQC_TRY(loaded[i].status());
+      kernels.emplace(wanted[i].m.lo, std::move(*loaded[i]));
+    }
     return {};
   }
 

@@ -1,0 +1,116 @@
+// gptqc bench: times kernels on the GPU, beside the read floor and cuBLASLt, and writes the
+// results.
+#include <cstdio>
+#include <memory>
+
+#include "cli/Commands.h"
+#include "cli/bench/CudaBench.h"
+#include "cli/check/DescriptorFile.h"
+
+namespace gptqc::cli {
+namespace {
+
+struct Arguments {
+  std::vector<std::string> descriptors;
+  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cublas, output, name;
+  double budgetMilliseconds = 50;
+  uint64_t seed = 1;
+  bool noDense = false, noCache = false;
+};
+
+Result<std::vector<Descriptor>> collectDescriptors(const Arguments &arguments) {
+  if (!arguments.descriptorFile.empty())
+    return readDescriptorFile(arguments.descriptorFile);
+  std::vector<Descriptor> descriptors;
+  for (const std::string &text : arguments.descriptors) {
+    GPTQC_ASSIGN(const Descriptor descriptor, Descriptor::parse(text));
+    descriptors.push_back(descriptor);
+  }
+  return descriptors;
+}
+
+Result<BenchOptions> benchOptions(const Arguments &arguments) {
+  BenchOptions options;
+  options.budgetMilliseconds = arguments.budgetMilliseconds;
+  options.dense = !arguments.noDense;
+  options.cublasPath = arguments.cublas;
+  options.seed = arguments.seed;
+  options.runner.nvrtcPath = arguments.nvrtc;
+  options.runner.useCache = !arguments.noCache;
+  if (!arguments.tokens.empty()) {
+    GPTQC_ASSIGN(options.tokens, parseTokenCounts(arguments.tokens));
+  }
+  if (!arguments.schedule.empty()) {
+    GPTQC_ASSIGN(options.runner.kernels.schedule, Schedule::parse(arguments.schedule));
+  } else if (arguments.family != "auto") {
+    options.runner.kernels.family = arguments.family == "mma" ? Family::Mma : Family::Simt;
+  }
+  return options;
+}
+
+/// File name of the results: the GPU and what was measured.
+std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
+  if (!arguments.name.empty())
+    return arguments.name;
+  const std::string what = arguments.descriptorFile.empty()
+                               ? "bench"
+                               : std::filesystem::path(arguments.descriptorFile).stem().string();
+  return fmt::format("{}-{}", bench.deviceName(), what);
+}
+
+Status bench(const Arguments &arguments) {
+  GPTQC_ASSIGN(const std::vector<Descriptor> descriptors, collectDescriptors(arguments));
+  GPTQC_ASSIGN(const BenchOptions options, benchOptions(arguments));
+  GPTQC_ASSIGN(const std::unique_ptr<CudaBench> bench, CudaBench::create(options));
+  fmt::print("{}\n{}\n", benchHeadText(bench->head()), benchTableHead(descriptors));
+  std::fflush(stdout);
+  const auto report = [&](const BenchRow &row) {
+    fmt::print("{}\n", benchTableRow(descriptors, row));
+    std::fflush(stdout);
+  };
+  const std::vector<BenchRow> rows = bench->run(descriptors, report);
+  if (rows.empty())
+    return invalidArgument("bench: no token count of --m {} lies in the range of a descriptor",
+                           arguments.tokens);
+  if (!arguments.output.empty()) {
+    const std::string stem = stemOf(arguments, *bench);
+    GPTQC_TRY(writeBenchFiles(arguments.output, stem, bench->head(), rows, bench->limits()));
+    fmt::print("\nwritten: {0}/{1}.txt, {0}/{1}.svg\n", arguments.output, stem);
+  }
+  return benchVerdict(rows);
+}
+
+} // namespace
+
+void registerBench(CLI::App &app, Outcome &outcome) {
+  auto arguments = std::make_shared<Arguments>();
+  Arguments &a = *arguments;
+  CLI::App *command =
+      app.add_subcommand("bench", "Time kernels on the GPU, beside the read floor and cuBLASLt");
+  CLI::Option_group *source = command->add_option_group("layers", "What to measure (one of)");
+  source
+      ->add_option("--descriptor", a.descriptors,
+                   "A synthetic layer, e.g. 'w4 g128 sym f16->f16 n4096 k4096 m1..1'; repeatable")
+      ->allow_extra_args(false);
+  source->add_option("--descriptors", a.descriptorFile, "A file, one descriptor a line");
+  source->require_option(1);
+  command->add_option("--m", a.tokens,
+                      "Token counts; default: the upper end of each descriptor's range");
+  command->add_option("--schedule", a.schedule, "Use this schedule for every kernel");
+  command->add_option("--family", a.family, "Use the best schedule of this family")
+      ->check(CLI::IsMember({"auto", "simt", "mma"}))
+      ->capture_default_str();
+  command->add_option("-o,--output", a.output, "Folder for the results, as text and as SVG");
+  command->add_option("--name", a.name, "Name of the result files; default: <gpu>-<input>");
+  command->add_option("--time-ms", a.budgetMilliseconds, "Timed work per point")
+      ->check(CLI::Range(1.0, 10000.0))
+      ->capture_default_str();
+  command->add_flag("--no-dense", a.noDense, "Do not measure cuBLASLt");
+  command->add_option("--cublas", a.cublas, "libcublasLt to use");
+  command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");
+  command->add_flag("--no-cache", a.noCache, "Compile every kernel anew");
+  command->add_option("--seed", a.seed, "Seed of weights and activations")->capture_default_str();
+  command->callback([arguments, &outcome] { outcome.status = bench(*arguments); });
+}
+
+} // namespace gptqc::cli

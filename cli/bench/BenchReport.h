@@ -1,0 +1,53 @@
+// The results of bench as a table, a text file and a roofline plot.
+#ifndef GPTQC_CLI_BENCH_BENCHREPORT_H
+#define GPTQC_CLI_BENCH_BENCHREPORT_H
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cli/bench/BenchMath.h"
+#include "runtime/core/Status.h"
+
+namespace gptqc::cli {
+
+/// One measured point; times in microseconds.
+struct BenchRow {
+  Descriptor descriptor; ///< its range is the one that the kernel was compiled for
+  int64_t m = 0;
+  std::string schedule;
+  Timing time;
+  std::optional<Timing> floor; ///< the pure-read kernel over the same bytes
+  std::optional<Timing> dense; ///< cuBLASLt, 16-bit, on the dequantized W
+  std::optional<double> limit;
+  double relativeFrobenius = 0; ///< of the check before the measurement
+  Status error;                 ///< when the point could not be measured
+};
+
+/// What the numbers were measured with; printed at the head of every report.
+struct BenchHead {
+  std::string device;   ///< GPU and driver
+  std::string commit;   ///< of gptqc
+  std::string compiler; ///< e.g. "nvrtc 13.0"
+  std::string dense;    ///< path of cuBLASLt, or why there is none
+  double budgetMilliseconds = 50;
+  uint64_t seed = 1;
+};
+
+/// Lines that start with '#'.
+std::string benchHeadText(const BenchHead &head);
+/// The titles of the columns.
+std::string benchTableHead(const std::vector<Descriptor> &descriptors);
+std::string benchTableRow(const std::vector<Descriptor> &descriptors, const BenchRow &row);
+
+/// Ok, or one line: how many points failed and why the first did.
+Status benchVerdict(const std::vector<BenchRow> &rows);
+
+/// Writes <folder>/<stem>.txt and <stem>.svg, making the folder; nothing half-written.
+Status writeBenchFiles(const std::filesystem::path &folder, const std::string &stem,
+                       const BenchHead &head, const std::vector<BenchRow> &rows,
+                       const std::optional<MachineLimits> &limits);
+
+} // namespace gptqc::cli
+
+#endif // GPTQC_CLI_BENCH_BENCHREPORT_H

@@ -1,0 +1,60 @@
+// The core of `gptqc bench`: checks and times descriptors on a GPU.
+#ifndef GPTQC_CLI_BENCH_CUDABENCH_H
+#define GPTQC_CLI_BENCH_CUDABENCH_H
+
+#include <functional>
+#include <memory>
+
+#include "cli/bench/BenchReport.h"
+#include "cli/bench/Competitors.h"
+
+namespace gptqc::cli {
+
+struct BenchOptions {
+  RunnerOptions runner;
+  std::vector<int64_t> tokens; ///< empty: the upper end of each descriptor's range
+  double budgetMilliseconds = 50;
+  bool dense = true;      ///< measure cuBLASLt too
+  std::string cublasPath; ///< empty: searched for
+  uint64_t seed = 1;
+};
+
+class CudaBench {
+public:
+  /// DeviceError without a GPU, NotFound without cuBLASLt unless options.dense is off.
+  static Result<std::unique_ptr<CudaBench>> create(const BenchOptions &options);
+  ~CudaBench();
+
+  const BenchHead &head() const { return reportHead; }
+  std::optional<MachineLimits> limits() const;
+  /// "h200"; "gpu" when the device has no short name.
+  std::string deviceName() const;
+
+  /// Compiles all kernels first, then measures point by point; `report` sees each as it is known. A
+  /// point that fails holds its error and the others go on.
+  std::vector<BenchRow> run(const std::vector<Descriptor> &descriptors,
+                            const std::function<void(const BenchRow &)> &report);
+
+private:
+  struct LayerSet;
+  struct Sample;
+  CudaBench() = default;
+
+  Status prepareLayer(const Descriptor &descriptor);
+  Result<Sample> takeSample(const std::vector<uint16_t> &x, int64_t m) const;
+  Status checkKernel(const LinearKernel &kernel, const Sample &sample, CuDevicePtr x, int64_t m,
+                     DeviceBuffer &y, const DeviceBuffer &workspace, BenchRow &row) const;
+  Status measure(const LinearKernel &kernel, BenchRow &row);
+
+  BenchOptions options;
+  BenchHead reportHead;
+  std::unique_ptr<CudaContext> context;
+  std::optional<CudaReference> reference;
+  std::optional<ReadFloor> floor;
+  std::optional<CublasLt> cublas;
+  std::unique_ptr<LayerSet> layers; ///< of the descriptor measured last
+};
+
+} // namespace gptqc::cli
+
+#endif // GPTQC_CLI_BENCH_CUDABENCH_H

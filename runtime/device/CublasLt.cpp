@@ -1,0 +1,217 @@
+// cuBLASLt by dlopen, with our own declarations of the few types and constants that are needed.
+#include "runtime/device/CublasLt.h"
+
+#include <cstdlib>
+#include <dlfcn.h>
+#include <filesystem>
+
+namespace gptqc {
+namespace {
+
+using CublasLtHandle = void *;
+using CublasLtObject = void *; // descriptors, layouts, preferences
+
+/// cublasLtMatmulHeuristicResult_t.
+struct CublasLtHeuristic {
+  uint64_t algorithm[8];
+  size_t workspaceSize;
+  int state;
+  float waves;
+  int reserved[4];
+};
+static_assert(sizeof(CublasLtHeuristic) == 96);
+
+// Values of the cuBLAS and CUDA enums.
+constexpr int kCompute32F = 68, kReal32F = 0, kReal16F = 2, kReal16BF = 14;
+constexpr int kDescTransA = 3, kOpTranspose = 1, kPreferenceMaxWorkspace = 1;
+
+struct Api {
+#define X(name, parameters) int(*name) parameters = nullptr;
+#include "runtime/device/CublasLt.def"
+#undef X
+};
+
+/// Fills the table; the name of the first symbol that is missing, or null.
+const char *resolve(void *library, Api &api) {
+#define X(name, parameters)                                                                        \
+  api.name = reinterpret_cast<int(*) parameters>(dlsym(library, #name));                           \
+  if (!api.name)                                                                                   \
+    return #name;
+#include "runtime/device/CublasLt.def"
+#undef X
+  return nullptr;
+}
+
+Status check(int result, const char *function) {
+  if (result == 0)
+    return {};
+  return makeError(Code::DeviceError, "{} failed with cuBLAS status {}", function, result);
+}
+
+/// nvidia/<package>/lib below the folders where Python keeps packages.
+void addWheelFolders(std::vector<std::string> &folders) {
+  namespace fs = std::filesystem;
+  std::vector<fs::path> roots;
+  if (const char *environment = std::getenv("VIRTUAL_ENV"))
+    roots.push_back(fs::path(environment) / "lib");
+  if (const char *home = std::getenv("HOME"))
+    roots.push_back(fs::path(home) / ".local/lib");
+  roots.insert(roots.end(), {"/usr/local/lib", "/usr/lib"});
+  std::error_code error;
+  for (const fs::path &root : roots)
+    for (const fs::directory_entry &python : fs::directory_iterator(root, error)) {
+      if (!python.path().filename().string().starts_with("python3"))
+        continue;
+      for (const char *packages : {"site-packages", "dist-packages"})
+        for (const fs::directory_entry &package :
+             fs::directory_iterator(python.path() / packages / "nvidia", error))
+          folders.push_back((package.path() / "lib").string() + "/");
+    }
+}
+
+std::vector<std::string> candidates(const std::string &path) {
+  if (!path.empty())
+    return {path};
+  std::vector<std::string> folders;
+  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
+    if (const char *home = std::getenv(variable))
+      folders.push_back(std::string(home) + "/lib64/");
+  folders.insert(folders.end(), {"", "/usr/local/cuda/lib64/"});
+  addWheelFolders(folders);
+  std::vector<std::string> files;
+  for (const char *name : {"libcublasLt.so.13", "libcublasLt.so.12"})
+    for (const std::string &folder : folders)
+      files.push_back(folder + name);
+  return files;
+}
+
+} // namespace
+
+struct CublasLt::State {
+  explicit State(const Device &on) : device(on) {}
+  State(const State &) = delete;
+  State &operator=(const State &) = delete;
+  ~State() {
+    const ContextScope scope(device);
+    if (handle)
+      (void)api.cublasLtDestroy(handle);
+  }
+  Device device;
+  Api api;
+  CublasLtHandle handle = nullptr;
+  std::string path;
+};
+
+const std::string &CublasLt::library() const { return state->path; }
+
+Result<CublasLt> CublasLt::open(const Device &device, const std::string &path) {
+  void *library = nullptr;
+  std::string opened;
+  for (const std::string &file : candidates(path)) {
+    library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    opened = file;
+    if (library)
+      break;
+  }
+  if (!library)
+    return makeError(Code::NotFound,
+                     "cuBLASLt not found ({}); set CUDA_HOME, name the library with --cublas, or "
+                     "measure without it (--no-dense)",
+                     path.empty() ? "libcublasLt.so.13 and .12 in CUDA_HOME, the loader's path, "
+                                    "/usr/local/cuda and Python wheels"
+                                  : path);
+  auto state = std::make_shared<State>(device);
+  if (const char *missing = resolve(library, state->api))
+    return makeError(Code::NotFound, "{}: no symbol {}; use cuBLAS 12 or 13", opened, missing);
+  const ContextScope scope(device);
+  GPTQC_TRY(check(state->api.cublasLtCreate(&state->handle), "cublasLtCreate"));
+  state->path = opened;
+  CublasLt result;
+  result.state = std::move(state);
+  return result;
+}
+
+struct DenseGemm::Problem {
+  explicit Problem(CublasLt on) : library(std::move(on)) {}
+  Problem(const Problem &) = delete;
+  Problem &operator=(const Problem &) = delete;
+  ~Problem() {
+    for (CublasLtObject layout : {w, x, y})
+      if (layout)
+        (void)api().cublasLtMatrixLayoutDestroy(layout);
+    if (operation)
+      (void)api().cublasLtMatmulDescDestroy(operation);
+  }
+  const Api &api() const { return library.state->api; }
+
+  CublasLt library;
+  CublasLtObject operation = nullptr, w = nullptr, x = nullptr, y = nullptr;
+  std::vector<CublasLtHeuristic> found;
+};
+
+/// Row-major matrices are column-major ones transposed: Y^T[N,M] = W[N,K] X^T[K,M], where the
+/// library sees W as [K,N] with leading dimension K, to be transposed.
+Result<DenseGemm> DenseGemm::create(const CublasLt &library, DType type, int64_t m, int64_t n,
+                                    int64_t k, int count) {
+  auto problem = std::make_shared<Problem>(library);
+  Problem &p = *problem;
+  const Api &api = p.api();
+  const ContextScope scope(library.state->device);
+  const int dataType = type == DType::F16 ? kReal16F : kReal16BF;
+  GPTQC_TRY(check(api.cublasLtMatmulDescCreate(&p.operation, kCompute32F, kReal32F),
+                  "cublasLtMatmulDescCreate"));
+  GPTQC_TRY(check(api.cublasLtMatmulDescSetAttribute(p.operation, kDescTransA, &kOpTranspose,
+                                                     sizeof(kOpTranspose)),
+                  "cublasLtMatmulDescSetAttribute"));
+  const auto layout = [&](CublasLtObject &out, int64_t rows, int64_t columns) {
+    return check(
+        api.cublasLtMatrixLayoutCreate(&out, dataType, uint64_t(rows), uint64_t(columns), rows),
+        "cublasLtMatrixLayoutCreate");
+  };
+  GPTQC_TRY(layout(p.w, k, n));
+  GPTQC_TRY(layout(p.x, k, m));
+  GPTQC_TRY(layout(p.y, n, m));
+
+  CublasLtObject preference = nullptr;
+  GPTQC_TRY(
+      check(api.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate"));
+  const size_t workspace = size_t(kCublasLtWorkspace);
+  Status status = check(api.cublasLtMatmulPreferenceSetAttribute(
+                            preference, kPreferenceMaxWorkspace, &workspace, sizeof(workspace)),
+                        "cublasLtMatmulPreferenceSetAttribute");
+  int returned = 0;
+  p.found.resize(size_t(count));
+  if (status.ok())
+    status =
+        check(api.cublasLtMatmulAlgoGetHeuristic(library.state->handle, p.operation, p.w, p.x, p.y,
+                                                 p.y, preference, count, p.found.data(), &returned),
+              "cublasLtMatmulAlgoGetHeuristic");
+  (void)api.cublasLtMatmulPreferenceDestroy(preference);
+  GPTQC_TRY(status);
+  p.found.resize(size_t(returned));
+  std::erase_if(p.found, [](const CublasLtHeuristic &heuristic) { return heuristic.state != 0; });
+  if (p.found.empty())
+    return makeError(Code::Unsupported, "cuBLASLt has no algorithm for M = {}, N = {}, K = {}", m,
+                     n, k);
+  DenseGemm gemm;
+  gemm.problem = std::move(problem);
+  return gemm;
+}
+
+int DenseGemm::algorithms() const { return int(problem->found.size()); }
+
+Status DenseGemm::run(int algorithm, CuDevicePtr w, CuDevicePtr x, CuDevicePtr y,
+                      const DeviceBuffer &workspace, const Stream &stream) const {
+  const Problem &p = *problem;
+  const CublasLt::State &library = *p.library.state;
+  const ContextScope scope(library.device);
+  const float one = 1, zero = 0;
+  const auto pointer = [](CuDevicePtr address) { return reinterpret_cast<void *>(address); };
+  return check(p.api().cublasLtMatmul(
+                   library.handle, p.operation, &one, pointer(w), p.w, pointer(x), p.x, &zero,
+                   pointer(y), p.y, pointer(y), p.y, p.found[size_t(algorithm)].algorithm,
+                   pointer(workspace.address()), size_t(workspace.bytes()), stream.handle()),
+               "cublasLtMatmul");
+}
+
+} // namespace gptqc
