@@ -82,6 +82,23 @@ Status checkRequest(const Descriptor &descriptor, const Target &target,
   return descriptor.validate();
 }
 
+/// What a default schedule must not do.
+Status refuseSpills(const KernelImage &image, const std::vector<std::string> &warnings) {
+  const int64_t spilled = image.resources.spillStores + image.resources.spillLoads;
+  if (spilled == 0 && warnings.empty())
+    return Status();
+  return makeError(Code::CompileFailed,
+                   "kernel '{}' for {}: the default schedule '{}' {}; pass another schedule",
+                   image.descriptor, image.target, image.schedule,
+                   spilled ? fmt::format("spills {} bytes", spilled) : warnings.front());
+}
+
+/// A request says nothing of uncommitted changes to this compiler.
+bool requestsIdentifyBuilds() {
+  const std::string_view commit = versionCommit();
+  return commit != "unknown" && !commit.ends_with("-dirty");
+}
+
 } // namespace
 
 Result<Stage> parseStage(std::string_view text) {
@@ -130,8 +147,10 @@ Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
   GPTQC_ASSIGN(image.buildKey, compiler->buildKey(source));
   if (cache) {
     if (std::optional<KernelImage> found = cache->findBuild(image.buildKey)) {
+      if (mustNotSpill)
+        GPTQC_TRY(refuseSpills(*found, {}));
       log.event(Topic::Cache, "hit {}", request.print());
-      (void)cache->store(request, *found); // the request is new, its build is not
+      GPTQC_TRY(cache->store(request, *found)); // the request is new, its build is not
       return *found;
     }
     log.event(Topic::Cache, "miss {}", request.print());
@@ -141,17 +160,11 @@ Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
     return output.status().withContext(request.descriptor);
   log.event(Topic::Compile, "{} in {:.0f} ms: {} registers, {} bytes spilled", request.print(),
             output->milliseconds, output->resources.registers, output->resources.spillStores);
-  if (mustNotSpill && output->spillsOrSerializes())
-    return makeError(Code::CompileFailed,
-                     "kernel '{}' with the default schedule '{}' for {} spills {} bytes{}{}; pass "
-                     "--schedule with a smaller tile",
-                     image.descriptor, image.schedule, image.target, output->resources.spillStores,
-                     output->performanceWarnings.empty() ? "" : "; ",
-                     output->performanceWarnings.empty() ? ""
-                                                         : output->performanceWarnings.front());
   image.resources = output->resources;
   image.cubin = std::move(output->cubin);
   image.compiler = compiler->version();
+  if (mustNotSpill)
+    GPTQC_TRY(refuseSpills(image, output->performanceWarnings));
   if (cache)
     GPTQC_TRY(cache->store(request, image));
   return image;
@@ -167,9 +180,14 @@ Result<std::unique_ptr<Compiler>> Compiler::create(const CompilerOptions &option
   if (options.useCache) {
     std::filesystem::path folder = options.cacheDir;
     if (folder.empty()) {
-      GPTQC_ASSIGN(folder, DiskCache::defaultFolder());
+      Result<std::filesystem::path> standard = DiskCache::defaultFolder();
+      if (standard.ok())
+        folder = *standard;
+      else
+        state->log.warning("kernels are not cached: {}", standard.status().message());
     }
-    state->cache.emplace(folder, state->log);
+    if (!folder.empty())
+      state->cache.emplace(folder, state->log);
   }
   return std::unique_ptr<Compiler>(new Compiler(std::move(state)));
 }
@@ -234,6 +252,11 @@ Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const 
   request.schedule = schedule ? schedule->print() : "";
   request.compilerBuild = State::buildId();
 
+  if (state->cache && requestsIdentifyBuilds())
+    if (std::optional<KernelImage> found = state->cache->findRequest(request)) {
+      state->log.event(Topic::Cache, "hit {}", request.print());
+      return *found;
+    }
   GPTQC_ASSIGN(Lowered lowered, lowerToCuda(descriptor, target, schedule));
   KernelImage image;
   image.descriptor = lowered.descriptor;
