@@ -3,9 +3,13 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <unistd.h>
+
+#include "runtime/core/Sha256Blocks.h"
 
 namespace gptqc {
 namespace {
@@ -17,6 +21,22 @@ TEST(Hash, PublishedVectors) {
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
   EXPECT_EQ(sha256Hex(std::string(1000000, 'a')),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Hash, PortableAndFastPathAgree) {
+  std::mt19937 random(1);
+  std::vector<uint8_t> data(64 * 37);
+  for (uint8_t &byte : data)
+    byte = uint8_t(random());
+  for (const size_t blocks : {size_t(1), size_t(2), size_t(37)}) {
+    std::array<uint32_t, 8> portable, fast;
+    for (uint32_t &word : portable)
+      word = random();
+    fast = portable;
+    sha256BlocksPortable(portable.data(), data.data(), blocks);
+    sha256Blocks()(fast.data(), data.data(), blocks);
+    EXPECT_EQ(portable, fast) << blocks;
+  }
 }
 
 TEST(Hash, SplitDoesNotMatter) {
