@@ -29,6 +29,8 @@ size_t argumentBytes(const std::string &entry) {
   if (const int failure = failureOf(#name))                                                        \
   return failure
 
+// The names are the driver's.
+// NOLINTBEGIN(readability-identifier-naming)
 extern "C" {
 #pragma GCC visibility push(default)
 
@@ -237,3 +239,4 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
 
 #pragma GCC visibility pop
 }
+// NOLINTEND(readability-identifier-naming)
