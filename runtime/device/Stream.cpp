@@ -23,7 +23,7 @@ Stream Stream::borrow(const Device &device, CuStream stream) {
 }
 
 Stream::Stream(Stream &&other) noexcept
-    : owner(other.owner), stream(std::exchange(other.stream, nullptr)),
+    : owner(std::move(other.owner)), stream(std::exchange(other.stream, nullptr)),
       owned(std::exchange(other.owned, false)) {}
 
 Stream &Stream::operator=(Stream &&other) noexcept {
@@ -53,7 +53,7 @@ Result<Event> Event::create(const Device &device) {
 }
 
 Event::Event(Event &&other) noexcept
-    : owner(other.owner), event(std::exchange(other.event, nullptr)) {}
+    : owner(std::move(other.owner)), event(std::exchange(other.event, nullptr)) {}
 
 Event &Event::operator=(Event &&other) noexcept {
   std::swap(owner, other.owner);
@@ -107,7 +107,7 @@ Result<Graph> Graph::capture(const Stream &stream, const std::function<Status()>
 }
 
 Graph::Graph(Graph &&other) noexcept
-    : owner(other.owner), graph(std::exchange(other.graph, nullptr)) {}
+    : owner(std::move(other.owner)), graph(std::exchange(other.graph, nullptr)) {}
 
 Graph &Graph::operator=(Graph &&other) noexcept {
   std::swap(owner, other.owner);

@@ -47,7 +47,7 @@ protected:
     image.descriptor = request(index).descriptor;
     image.launch.threads = 128;
     image.buildKey = sha256Hex(image.descriptor);
-    image.cubin.assign(size_t(5000 + index), uint8_t(index));
+    image.cubin.assign(5000 + size_t(index), uint8_t(index));
     return image;
   }
   fs::path onlyFile(std::string_view kind) const {
