@@ -14,10 +14,19 @@ build() {
   configure release && cmake --build --preset release --target gptqc -- --quiet
 }
 
-# Prints a command as the reader would type it, then runs it.
+# Prints a command as the reader would type it, runs it, and shows the two ends of a long output.
 show() {
+  local log=$work/$2.txt rc=0
   echo "\$ $*"
-  "$@"
+  "$@" >"$log" || rc=$?
+  if [ "$(wc -l <"$log")" -gt 14 ]; then
+    head -n 9 "$log"
+    echo "... (all lines: $log)"
+    tail -n 3 "$log"
+  else
+    cat "$log"
+  fi
+  return $rc
 }
 
 quantize() {
