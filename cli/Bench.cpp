@@ -68,6 +68,7 @@ Status bench(const Arguments &arguments) {
     fmt::print("{}\n", benchTableRow(descriptors, row));
     std::fflush(stdout);
   };
+  fmt::print(stderr, "gptqc: bench: compiling kernels\n");
   const std::vector<BenchRow> rows = bench->run(descriptors, report);
   if (rows.empty())
     return invalidArgument("bench: no token count of --m {} lies in the range of a descriptor",

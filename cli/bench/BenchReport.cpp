@@ -95,7 +95,8 @@ std::string benchTableRow(const std::vector<Descriptor> &descriptors, const Benc
                       problemFlops(row.descriptor, row.m) / time * 1e-6);
   text += comparedWith(medianOf(row.floor), time);
   text += comparedWith(row.limit, time);
-  return text + comparedWith(medianOf(row.dense), time);
+  text += comparedWith(medianOf(row.dense), time);
+  return row.note.empty() ? text : text + "  " + row.note;
 }
 
 Status benchVerdict(const std::vector<BenchRow> &rows) {

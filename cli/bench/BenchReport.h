@@ -21,6 +21,7 @@ struct BenchRow {
   std::optional<Timing> dense; ///< cuBLASLt, 16-bit, on the dequantized W
   std::optional<double> limit;
   double relativeFrobenius = 0; ///< of the check before the measurement
+  std::string note;             ///< why `dense` is missing, when it should not be
   Status error;                 ///< when the point could not be measured
 };
 

@@ -44,6 +44,8 @@ private:
   Result<Sample> takeSample(const std::vector<uint16_t> &x, int64_t m) const;
   Status checkKernel(const LinearKernel &kernel, const Sample &sample, CuDevicePtr x, int64_t m,
                      DeviceBuffer &y, const DeviceBuffer &workspace, BenchRow &row) const;
+  Result<DenseRun> makeDense(const GraphTimer &timer, const Descriptor &descriptor, int64_t m,
+                             CuDevicePtr x, const Sample &sample) const;
   Status measure(const LinearKernel &kernel, BenchRow &row);
 
   BenchOptions options;
