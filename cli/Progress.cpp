@@ -2,6 +2,7 @@
 #include "cli/Progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <iterator>
 #include <utility>
@@ -58,7 +59,7 @@ std::string formatSeconds(double seconds) {
     return fmt::format("{:.0f} ms", seconds * 1000);
   if (seconds < 100)
     return fmt::format("{:.1f} s", seconds);
-  const int64_t whole = int64_t(seconds + 0.5);
+  const int64_t whole = std::llround(seconds);
   if (whole < 3600)
     return fmt::format("{}:{:02} min", whole / 60, whole % 60);
   return fmt::format("{}:{:02}:{:02} h", whole / 3600, whole / 60 % 60, whole % 60);
