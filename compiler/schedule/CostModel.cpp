@@ -18,6 +18,7 @@ constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandw
 constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
 constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
+constexpr int kComfortableRegisters = 190;   // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
 
 double tokensOf(const Descriptor &d) {
@@ -89,7 +90,8 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
       outputs * grid.resident / 64 + (s.kWarps > 1 ? 200 + outputs * s.kWarps / 64 : 0);
   if (s.splitK > 1)
     epilogue += 1500 + outputs * (1 + s.splitK) * 4 * grid.resident / kCacheBytesPerCycle;
-  return kLaunchCycles + grid.waves * (kMemoryLatency + kLoop + epilogue);
+  const double spills = plan.registers > kComfortableRegisters ? 4 : 1;
+  return kLaunchCycles + grid.waves * (kMemoryLatency + kLoop + epilogue) * spills;
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {

@@ -1,0 +1,54 @@
+// RUN: gptqc-opt %s | gptqc-opt | FileCheck %s
+
+// CHECK-LABEL: tile.kernel @all attributes {descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m9..16">
+tile.kernel @all attributes {
+  descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m9..16">,
+  schedule = #gptq.schedule<"mma t64x16x128 warps4 kwarps2 stages4 splitk2">,
+  target = #gptq.target<"sm_90a">
+} {
+  // CHECK-NEXT: %[[W:.*]] = tile.shared <weights> : <4 slots, 4096 bytes>
+  %w = tile.shared <weights> : !tile.shared<4 slots, 4096 bytes>
+  // CHECK-NEXT: %[[S:.*]] = tile.shared <scales> {offset = 16384 : i64} : <4 slots, 128 bytes>
+  %s = tile.shared <scales> {offset = 16384} : !tile.shared<4 slots, 128 bytes>
+  %a = tile.shared <activations> : !tile.shared<4 slots, 4096 bytes>
+  %t = tile.shared <sums> : !tile.shared<1 slots, 8704 bytes>
+  // CHECK: tile.block_index <rows>
+  %n = tile.block_index <rows>
+  // CHECK-NEXT: tile.block_index <tokens>
+  %m = tile.block_index <tokens>
+  // CHECK-NEXT: %[[SPLIT:.*]] = tile.block_index <split>
+  %split = tile.block_index <split>
+  // CHECK-NEXT: tile.first_k_tile %[[SPLIT]]
+  %first = tile.first_k_tile %split
+  // CHECK-NEXT: tile.last_k_tile %[[SPLIT]]
+  %last = tile.last_k_tile %split
+  // CHECK-NEXT: %[[ACC:.*]] = tile.accumulator : <2x2x4xf32>
+  %acc = tile.accumulator : !tile.registers<2x2x4xf32>
+  // CHECK: tile.copy_weights %[[W]][{{.*}}], rows {{.*}}, k {{.*}} : <4 slots, 4096 bytes>
+  tile.copy_weights %w[%split], rows %n, k %first : !tile.shared<4 slots, 4096 bytes>
+  // CHECK-NEXT: tile.copy_scales %[[S]]
+  tile.copy_scales %s[%split], rows %n, k %first : !tile.shared<4 slots, 128 bytes>
+  // CHECK-NEXT: tile.copy_activations {{.*}}, tokens {{.*}}, k {{.*}} {gather} :
+  tile.copy_activations %a[%split], tokens %m, k %first {gather} : !tile.shared<4 slots, 4096 bytes>
+  // CHECK-NEXT: tile.commit
+  tile.commit
+  // CHECK-NEXT: tile.wait 2
+  tile.wait 2
+  // CHECK-NEXT: tile.barrier
+  tile.barrier
+  // CHECK-NEXT: %[[B:.*]] = tile.load_activations {{.*}}, step {{.*}} : <4 slots, 4096 bytes> -> <4x2x2xi32>
+  %b = tile.load_activations %a[%split], step %first : !tile.shared<4 slots, 4096 bytes> -> !tile.registers<4x2x2xi32>
+  // CHECK-NEXT: tile.accumulate %[[ACC]][{{.*}}], %[[B]], %[[W]], %[[S]][{{.*}}], k {{.*}}, step {{.*}} scaling <fragments>
+  tile.accumulate %acc[%first], %b, %w, %s[%split], k %first, step %first scaling <fragments>
+    : !tile.registers<2x2x4xf32>, !tile.registers<4x2x2xi32>, !tile.shared<4 slots, 4096 bytes>, !tile.shared<4 slots, 128 bytes>
+  // CHECK-NEXT: tile.simt_accumulate %[[ACC]], rows {{.*}}, tokens {{.*}}, k
+  tile.simt_accumulate %acc, rows %n, tokens %m, k %first : !tile.registers<2x2x4xf32>
+  // CHECK-NEXT: tile.reduce_warps %[[ACC]] into
+  tile.reduce_warps %acc into %t : !tile.registers<2x2x4xf32> into !tile.shared<1 slots, 8704 bytes>
+  // CHECK-NEXT: tile.simt_collect %[[ACC]] into
+  tile.simt_collect %acc into %t : !tile.registers<2x2x4xf32> into !tile.shared<1 slots, 8704 bytes>
+  // CHECK-NEXT: tile.reduce_split_k
+  tile.reduce_split_k %t : !tile.shared<1 slots, 8704 bytes>
+  // CHECK-NEXT: tile.store {{.*}}, rows {{.*}}, tokens
+  tile.store %t, rows %n, tokens %m : !tile.shared<1 slots, 8704 bytes>
+}
