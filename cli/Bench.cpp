@@ -12,7 +12,7 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> descriptors;
-  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cublas, output, name;
+  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cache, cublas, output, name;
   double budgetMilliseconds = 50;
   uint64_t seed = 1;
   bool noDense = false, noCache = false;
@@ -36,6 +36,7 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
   options.cublasPath = arguments.cublas;
   options.seed = arguments.seed;
   options.runner.nvrtcPath = arguments.nvrtc;
+  options.runner.cacheDir = arguments.cache;
   options.runner.useCache = !arguments.noCache;
   if (!arguments.tokens.empty()) {
     GPTQC_ASSIGN(options.tokens, parseTokenCounts(arguments.tokens));
@@ -109,7 +110,8 @@ void registerBench(CLI::App &app, Outcome &outcome) {
   command->add_flag("--no-dense", a.noDense, "Do not measure cuBLASLt");
   command->add_option("--cublas", a.cublas, "libcublasLt to use");
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");
-  command->add_flag("--no-cache", a.noCache, "Compile every kernel anew");
+  command->add_option("--cache", a.cache, "Folder of the kernel cache");
+  command->add_flag("--no-cache", a.noCache, "Neither read nor write the kernel cache");
   command->add_option("--seed", a.seed, "Seed of weights and activations")->capture_default_str();
   command->callback([arguments, &outcome] { outcome.status = bench(*arguments); });
 }

@@ -15,7 +15,7 @@ struct Arguments {
   std::string model, layer, descriptorFile;
   std::vector<std::string> descriptors;
   std::string device = "auto", tokens = "1,7,16,33,128", inputs = "mixed";
-  std::string schedule, family = "auto", nvrtc;
+  std::string schedule, family = "auto", nvrtc, cache;
   uint64_t seed = 1;
   int threads = 0;
   bool json = false, noCache = false;
@@ -63,6 +63,7 @@ Result<RunnerOptions> runnerOptions(const Arguments &arguments, std::string &rep
   RunnerOptions options;
   options.threads = arguments.threads;
   options.nvrtcPath = arguments.nvrtc;
+  options.cacheDir = arguments.cache;
   options.useCache = !arguments.noCache;
   if (!arguments.schedule.empty()) {
     GPTQC_ASSIGN(options.kernels.schedule, Schedule::parse(arguments.schedule));
@@ -139,7 +140,8 @@ void registerVerify(CLI::App &app, Outcome &outcome) {
       ->capture_default_str();
   command->add_option("--threads", a.threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use (cuda)");
-  command->add_flag("--no-cache", a.noCache, "Compile every kernel anew (cuda)");
+  command->add_option("--cache", a.cache, "Folder of the kernel cache (cuda)");
+  command->add_flag("--no-cache", a.noCache, "Neither read nor write the kernel cache (cuda)");
   command->add_flag("--json", a.json, "Print one JSON object instead of the table");
   command->callback([arguments, &outcome] { outcome.status = verify(*arguments); });
 }

@@ -39,6 +39,7 @@ Result<std::unique_ptr<CudaContext>> CudaContext::create(const RunnerOptions &op
   context->options = options;
   CompilerOptions compilerOptions;
   compilerOptions.nvrtcPath = options.nvrtcPath;
+  compilerOptions.cacheDir = options.cacheDir;
   compilerOptions.useCache = options.useCache;
   GPTQC_ASSIGN(context->compiler, Compiler::create(compilerOptions));
   GPTQC_ASSIGN(

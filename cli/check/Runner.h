@@ -24,6 +24,7 @@ struct KernelChoice {
 struct RunnerOptions {
   KernelChoice kernels;
   std::string nvrtcPath; ///< empty: the compiler's search order
+  std::string cacheDir;  ///< of the kernel cache; empty: the default
   bool useCache = true;
   int threads = 0; ///< of the CPU; 0: all
 };

@@ -14,9 +14,10 @@ struct Check {
   Inputs inputs = Inputs::Normal;
 };
 
-std::vector<Check> checksFor(const Descriptor &descriptor, const VerifyOptions &options) {
+/// `turn` says which kind of activations comes first.
+std::vector<Check> checksFor(const Descriptor &descriptor, const VerifyOptions &options,
+                             size_t turn) {
   std::vector<Check> checks;
-  size_t turn = size_t(descriptor.n + descriptor.k + descriptor.bits); // another start per layer
   for (int64_t m : tokensFor(descriptor, options.tokens)) {
     if (options.allInputs) {
       for (Inputs inputs : kAllInputs)
@@ -50,7 +51,7 @@ public:
       : runner(device), options(settings), report(callback) {}
 
   void verify(const VerifyLayer &layer) {
-    const std::vector<Check> checks = checksFor(layer.descriptor, options);
+    const std::vector<Check> checks = checksFor(layer.descriptor, options, layersSeen++);
     const Result<QuantizedMatrix> matrix = layer.load();
     if (!matrix)
       return add(layer, checks.front(), matrix.status());
@@ -91,6 +92,7 @@ private:
     report(rows.back());
   }
 
+  size_t layersSeen = 0;
   Runner &runner;
   const VerifyOptions &options;
   const std::function<void(const VerifyRow &)> &report;
