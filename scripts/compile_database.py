@@ -2,7 +2,7 @@
 """Writes OUT/compile_commands.json for clang-tidy from the release and asan trees below BUILD.
 
 Options that name GCC's precompiled headers are left out. Reads file names from stdin, one a line, and
-prints those that the database holds, in their order.
+prints the C++ files that the database holds, in their order.
 
     compile_database.py BUILD OUT < names
 """
@@ -29,7 +29,7 @@ def main() -> int:
     with open(os.path.join(out, "compile_commands.json"), "w", encoding="utf-8") as stream:
         json.dump(list(entries.values()), stream, indent=1)
     for name in sys.stdin.read().split("\n"):
-        if name and os.path.realpath(name) in entries:
+        if name.endswith(".cpp") and os.path.realpath(name) in entries:
             print(name)
     return 0
 

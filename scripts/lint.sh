@@ -54,7 +54,7 @@ candidates() {
     git log --format= --name-only "$base..HEAD"
   fi
 }
-mapfile -t files < <(candidates | awk '!seen[$0]++' | grep -E '\.(cpp|h|cu|cuh)$' |
+mapfile -t files < <(candidates | awk '!seen[$0]++' | grep -E '\.(c|cpp|h|cu|cuh)$' |
   while read -r file; do [ -f "$file" ] && echo "$file"; done)
 
 check_format() {
