@@ -243,6 +243,13 @@ Result<std::string> Compiler::emit(const Descriptor &descriptor, const Target &t
   return stage == Stage::Ptx ? output.ptx : report(lowered, target, output);
 }
 
+Result<KernelSource> Compiler::emitKernel(const Descriptor &descriptor, const Target &target,
+                                          const std::optional<Schedule> &schedule) {
+  GPTQC_TRY(checkRequest(descriptor, target, schedule));
+  GPTQC_ASSIGN(Lowered lowered, lowerToCuda(descriptor, target, schedule));
+  return KernelSource{std::move(lowered.kernel.source), std::move(lowered.kernel.launch)};
+}
+
 Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const Target &target,
                                             const std::optional<Schedule> &schedule) {
   GPTQC_TRY(checkRequest(descriptor, target, schedule));

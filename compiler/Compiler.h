@@ -36,6 +36,12 @@ enum class Stage {
 /// Parses "gptq", "tile", "cuda", "ptx" or "report".
 Result<Stage> parseStage(std::string_view text);
 
+/// A kernel before NVRTC: its CUDA C++ text and how to launch it.
+struct KernelSource {
+  std::string text;
+  LaunchFacts launch;
+};
+
 /// Thread-safe: every call works in its own MLIR context, and NVRTC compiles in parallel.
 class Compiler {
 public:
@@ -48,6 +54,10 @@ public:
   /// NVRTC.
   Result<std::string> emit(const Descriptor &descriptor, const Target &target,
                            const std::optional<Schedule> &schedule, Stage stage);
+
+  /// The text of Stage::Cuda with its launch facts. Needs no NVRTC.
+  Result<KernelSource> emitKernel(const Descriptor &descriptor, const Target &target,
+                                  const std::optional<Schedule> &schedule);
 
   /// Compiles a linear kernel, or takes it from the cache. Fails with Code::Unsupported when the
   /// schedule is not legal for the descriptor and target. A kernel whose schedule the cost model

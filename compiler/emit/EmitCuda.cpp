@@ -260,7 +260,7 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
     source += fmt::format("#include \"{}\"\n", header);
   source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(schedule) +
             "\n} // namespace\n\n";
-  source += fmt::format("extern \"C\" __global__ void __launch_bounds__({})\n"
+  source += fmt::format("extern \"C\" __global__ void __launch_bounds__({}, 1)\n"
                         "{}(const __grid_constant__ gptqc::linear_args args) {{\n"
                         "  using namespace gptqc;\n"
                         "  GPTQC_SHARED_MEMORY(shared);\n",

@@ -29,28 +29,33 @@ GPTQC_DEVICE void copy_activations(u8 *stage, const linear_args &args, int block
   }
 }
 
-/// Element loads, through the permutation when the layer has one: for act-order, and for X whose base or row
-/// stride is not 16-byte aligned. The block barrier publishes the stores.
+/// Eight columns of packed k from `k` on, element by element: through the permutation when the layer has
+/// one, zero beyond K.
+template <typename layer> GPTQC_DEVICE u32x4 gather_piece(const linear_args &args, const u16 *x, i64 k) {
+  u32 pairs[4] = {0, 0, 0, 0};
+#pragma unroll
+  for (int j = 0; j < 8; ++j) {
+    i64 column = k + j < layer::k ? k + j : -1;
+    if (layer::permuted && args.perm)
+      column = k + j < layer::padded_k ? args.perm[k + j] : -1;
+    const u32 bits = column >= 0 ? x[column] : 0;
+    pairs[j / 2] |= bits << (16 * (j & 1));
+  }
+  return {pairs[0], pairs[1], pairs[2], pairs[3]};
+}
+
+/// Element loads: for act-order, and for X whose base or row stride is not 16-byte aligned. The block
+/// barrier publishes the stores.
 template <typename layer, typename tile>
 GPTQC_DEVICE void gather_activations(u8 *stage, const linear_args &args, int block_m, int kt) {
   constexpr int pieces = tile::k / 8;
   for (int i = threadIdx.x; i < tile::m * pieces; i += shape<layer, tile>::threads) {
     const int row = i / pieces, piece = i % pieces;
     const i64 m = (i64)block_m * tile::m + row;
-    const i64 k = (i64)kt * tile::k + piece * 8;
-    u32 pairs[4] = {0, 0, 0, 0};
-    if (m < args.m) {
-      const u16 *x = args.x + m * args.ldx;
-#pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        i64 column = k + j < layer::k ? k + j : -1;
-        if (layer::permuted && args.perm)
-          column = k + j < layer::padded_k ? args.perm[k + j] : -1;
-        const u32 bits = column >= 0 ? x[column] : 0;
-        pairs[j / 2] |= bits << (16 * (j & 1));
-      }
-    }
-    *(u32x4 *)(stage + x_offset<tile>(row, piece)) = {pairs[0], pairs[1], pairs[2], pairs[3]};
+    u32x4 value = {0, 0, 0, 0};
+    if (m < args.m)
+      value = gather_piece<layer>(args, args.x + m * args.ldx, (i64)kt * tile::k + piece * 8);
+    *(u32x4 *)(stage + x_offset<tile>(row, piece)) = value;
   }
 }
 

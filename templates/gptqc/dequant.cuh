@@ -38,9 +38,14 @@ template <int bits> struct dequantizer<bits, f16> {
     }
     return result;
   }
-  static __device__ __forceinline__ u32 convert(u32 code, int r, const zero_addends<bits> &zeros) {
-    const u32 one_over = both_halves((u16)f16_power(-code_base<bits>(r)));
-    return fma_f16x2(code | 0x64006400u, one_over, zeros.c[r]);
+  template <int steps>
+  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first, int s,
+                                                int r, const zero_addends<bits> &zeros) {
+    const int base = code_base<bits>(r);
+    const u32 code = code_pair<bits, steps>(words, first, s, r, base, 0x64006400u);
+    if (base == 0)
+      return add_f16x2(code, zeros.c[r]);
+    return fma_f16x2(code, both_halves((u16)f16_power(-base)), zeros.c[r]);
   }
 };
 
@@ -54,8 +59,10 @@ template <int bits> struct dequantizer<bits, bf16> {
       result.c[r] = both_halves((u16)(0xc300u | (r & 1 ? zero1 : zero0)));
     return result;
   }
-  static __device__ __forceinline__ u32 convert(u32 code, int r, const zero_addends<bits> &zeros) {
-    return fma_bf16x2((code >> code_base<bits>(r)) | 0x43004300u, 0x3f803f80u, zeros.c[r]);
+  template <int steps>
+  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first, int s,
+                                                int r, const zero_addends<bits> &zeros) {
+    return fma_bf16x2(code_pair<bits, steps>(words, first, s, r, 0, 0x43004300u), 0x3f803f80u, zeros.c[r]);
   }
 };
 
@@ -64,7 +71,10 @@ template <> struct dequantizer<8, bf16> {
   static __device__ __forceinline__ zero_addends<8> addends(u32 zero0, u32 zero1) {
     return {{0x4b000000u | zero0, 0x4b000000u | zero1, 0x4b000000u | zero0, 0x4b000000u | zero1}};
   }
-  static __device__ __forceinline__ u32 convert(u32 code, int r, const zero_addends<8> &zeros) {
+  template <int steps>
+  static __device__ __forceinline__ u32 convert(const weight_words<8, steps> &words, int first, int s, int r,
+                                                const zero_addends<8> &zeros) {
+    const u32 code = code_pair<8, steps>(words, first, s, r, 0, 0);
     const float zero = __uint_as_float(zeros.c[r]);
     const float low = __uint_as_float(0x4b000000u | (code & 0xffu)) - zero;
     const float high = __uint_as_float(0x4b000000u | (code >> 16)) - zero;
@@ -80,7 +90,7 @@ GPTQC_DEVICE void dequantize(u32 (&a)[4], const weight_words<bits, steps> &words
                              const zero_addends<bits> &zeros, int first, int s) {
 #pragma unroll
   for (int r = 0; r < 4; ++r)
-    a[r] = dequantizer<bits, act>::convert(code_pair<bits, steps>(words, first, s, r), r, zeros);
+    a[r] = dequantizer<bits, act>::template convert<steps>(words, first, s, r, zeros);
 }
 
 } // namespace gptqc

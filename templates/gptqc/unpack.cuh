@@ -4,6 +4,7 @@
 #define GPTQC_TEMPLATES_UNPACK_CUH
 
 #include "gptqc/base.cuh"
+#include "gptqc/ptx/lop3.cuh"
 
 namespace gptqc {
 
@@ -28,33 +29,37 @@ template <int bits, int steps> struct weight_words {
 /// Where register r's field starts in its 8-bit window of the 2- and 1-bit planes: registers 0, 2, 1, 3.
 GPTQC_DEVICE constexpr int pair_position(int r) { return 2 * ((r >> 1) + 2 * (r & 1)); }
 
-/// Bit position of the code inside each half of code_pair's result.
+/// Bit position where a code costs no shift, or only one that other registers share.
 template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
   return bits <= 3 ? pair_position(r) : bits <= 6 ? 4 * (r & 1) : 0;
 }
 
-/// The codes of register r for step `s` of the words, shifted left by code_base<bits>(r), `s` and `r` are
-/// constants after unrolling. `first` is the step that the words start at: the 2- and 1-bit planes
-/// keep several steps in a word.
+/// The codes of register r for step `s` of the words at bit `base` of each half, or-ed into `magic`; `s`, `r`
+/// and `base` are constants after unrolling. `first` is the step that the words start at: the 2- and
+/// 1-bit planes keep several steps in a word.
 template <int bits, int steps>
-GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r) {
-  const int p2 = 8 * ((first + s) & 1);                                      // window in a 2-bit word
-  const int p1 = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1);           // and in a 1-bit word
+GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r, int base,
+                           u32 magic) {
+  const int p2 = 8 * ((first + s) & 1);                            // window in a 2-bit word
+  const int p1 = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1); // and in a 1-bit word
   const int i2 = plane_words<2, steps>::count == 1 ? 0 : s / 2;
   const int i1 = plane_words<1, steps>::count == 1 ? 0 : s / 4;
-  const int base = code_base<bits>(r);
-  u32 code = 0;
+  u32 code = magic;
   if constexpr (bits == 8)
-    code = (words.w8[2 * s + (r >> 1)] >> (8 * (r & 1))) & 0x00ff00ffu;
-  if constexpr (has_plane<bits, 4>::value)
-    code = shift_left(words.w4[s], base - 4 * r) & (0x000f000fu << base);
+    code = and_or(words.w8[2 * s + (r >> 1)] >> (8 * (r & 1)), 0x00ff00ffu, code);
+  if constexpr (has_plane<bits, 4>::value) {
+    // Registers 2 and 3 share the shift by 8 when the base leaves them in nibble order.
+    const u32 nibbles = base == 4 * (r & 1) ? words.w4[s] >> (8 * (r >> 1))
+                                            : shift_left(words.w4[s], base - 4 * r);
+    code = and_or(nibbles, 0x000f000fu << base, code);
+  }
   if constexpr (has_plane<bits, 2>::value) {
     const int to = base + (has_plane<bits, 4>::value ? 4 : 0);
-    code |= shift_left(words.w2[i2], to - p2 - pair_position(r)) & (0x00030003u << to);
+    code = and_or(shift_left(words.w2[i2], to - p2 - pair_position(r)), 0x00030003u << to, code);
   }
   if constexpr (has_plane<bits, 1>::value) {
     const int to = base + (bits & 6);
-    code |= shift_left(words.w1[i1], to - p1 - pair_position(r)) & (0x00010001u << to);
+    code = and_or(shift_left(words.w1[i1], to - p1 - pair_position(r)), 0x00010001u << to, code);
   }
   return code;
 }

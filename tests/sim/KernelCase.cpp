@@ -24,8 +24,8 @@ uint64_t addBuffer(Launch &launch, std::string name, std::vector<T> &data, bool 
 
 } // namespace
 
-Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptorText, int64_t m,
-               Inputs inputs, uint64_t seed) {
+Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptorText,
+               int64_t m, Inputs inputs, uint64_t seed) {
   Report report;
   const Result<Descriptor> descriptor = Descriptor::parse(descriptorText);
   if (!descriptor) {
@@ -42,7 +42,8 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
   const int64_t ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
   const int64_t ldy = columns + 3;
-  const std::vector<uint16_t> dense = syntheticActivations(inputs, m, k, descriptor->act, seed + 1, 1);
+  const std::vector<uint16_t> dense =
+      syntheticActivations(inputs, m, k, descriptor->act, seed + 1, 1);
   std::vector<uint16_t> x(size_t(m * ldx), kPoison);
   for (int64_t row = 0; row < m; ++row)
     std::copy_n(dense.begin() + row * k, k, x.begin() + row * ldx);
@@ -77,7 +78,8 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = columns; column < ldy; ++column)
       if (y[size_t(row * ldy + column)] != kPoison)
-        report.errors.push_back(fmt::format("y[{}][{}] behind the row was overwritten", row, column));
+        report.errors.push_back(
+            fmt::format("y[{}][{}] behind the row was overwritten", row, column));
   const int64_t counters = facts.splitK > 1 ? kCounterBytes : 0;
   if (std::any_of(workspace.begin(), workspace.begin() + counters,
                   [](uint8_t byte) { return byte != 0; }))

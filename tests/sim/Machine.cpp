@@ -221,6 +221,11 @@ void warpCollective(const char *name, void *operand, void (*body)(void *const op
   thread.waitingFor = nullptr;
 }
 
+void warpBarrier() {
+  warpCollective("the warp barrier", nullptr, [](void *const[32]) {});
+  ++currentThread().warpEpoch;
+}
+
 void copyAsync16(void *shared, const void *source, int bytes) {
   if (bytes < 0 || bytes > 16)
     return fail(fmt::format("cp.async of {} bytes", bytes));

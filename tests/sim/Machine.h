@@ -1,5 +1,6 @@
-// The simulated GPU: runs the blocks of a grid one after the other, the threads of a block as fibers, and
-// watches every memory access they make. README.md says what is modelled and what is not.
+// The simulated GPU: runs the blocks of a grid one after the other, the threads of a block as
+// fibers, and watches every memory access they make. README.md says what is modelled and what is
+// not.
 #ifndef GPTQC_TESTS_SIM_MACHINE_H
 #define GPTQC_TESTS_SIM_MACHINE_H
 
@@ -15,8 +16,8 @@ struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
-/// One asynchronous copy that has not landed: its bytes are taken from the source when it is issued and
-/// reach shared memory only when the issuing thread has waited for its group.
+/// One asynchronous copy that has not landed: its bytes are taken from the source when it is issued
+/// and reach shared memory only when the issuing thread has waited for its group.
 struct PendingCopy {
   size_t offset = 0; ///< in shared memory
   uint8_t data[16] = {};
@@ -26,9 +27,10 @@ struct Fiber; // stack and saved registers; see Machine.cpp
 
 struct Thread {
   Dim3 index{0, 0, 0};
-  int linear = 0; ///< in the block
+  int linear = 0;                               ///< in the block
   std::vector<PendingCopy> open;                ///< copies since the last commit
   std::vector<std::vector<PendingCopy>> groups; ///< committed, oldest first
+  uint32_t warpEpoch = 1;                       ///< warp barriers passed in this block, plus 1
   bool done = false;
   const char *waitingFor = nullptr; ///< what it is blocked on, for deadlock reports
 };
@@ -82,9 +84,12 @@ unsigned char *sharedMemory();
 /// Blocks until every thread of the block that still runs has arrived.
 void blockBarrier();
 
-/// Runs `body(lane pointers)` once all 32 lanes of the warp have arrived at the same operation. `operand` is this
-/// lane's in/out structure; the last lane to arrive runs the body for all.
+/// Runs `body(lane pointers)` once all 32 lanes of the warp have arrived at the same operation.
+/// `operand` is this lane's in/out structure; the last lane to arrive runs the body for all.
 void warpCollective(const char *name, void *operand, void (*body)(void *const operands[32]));
+
+/// Blocks until all 32 lanes of the warp have arrived; orders their accesses.
+void warpBarrier();
 
 void copyAsync16(void *shared, const void *source, int bytes);
 void commitCopies();

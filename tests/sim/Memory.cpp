@@ -10,11 +10,18 @@ namespace gptqc::sim {
 
 namespace {
 
-constexpr int kNobody = -1, kSeveral = -2;
+// Who touched a byte last: a thread, or one of these.
+constexpr int kNobody = -1, kSeveralWarps = -2;
+constexpr int kFirstWarp = -10; ///< kFirstWarp - w: several lanes of warp w
+
+/// The warp of a toucher; -1 for several.
+int warpOf(int who) { return who >= 0 ? who / 32 : who <= kFirstWarp ? kFirstWarp - who : -1; }
 
 /// What is known about one byte of shared memory.
 struct Shadow {
-  uint32_t writeEpoch = 0, readEpoch = 0; ///< barrier count + 1 of the last write and read; 0: never
+  uint32_t writeEpoch = 0,
+           readEpoch = 0; ///< barrier count + 1 of the last write and read; 0: never
+  uint32_t writeWarpEpoch = 0, readWarpEpoch = 0; ///< the same of the warp's own barriers
   int16_t writer = kNobody, reader = kNobody;
   int16_t copying = kNobody; ///< thread whose asynchronous copy is in flight
 };
@@ -43,6 +50,28 @@ std::string who() {
                      thread.linear);
 }
 
+/// True when an access of `other` may overlap in time with one by the running thread now: no block
+/// barrier since, and no barrier of the warp if both are of one.
+bool concurrent(uint32_t epoch, uint32_t warpEpoch, int other) {
+  const Thread &self = currentThread();
+  if (epoch != state.epoch || other == self.linear)
+    return false;
+  return warpOf(other) != self.linear / 32 || warpEpoch >= self.warpEpoch;
+}
+
+/// Remembers a read beside the earlier ones since the last block barrier.
+void noteRead(Shadow &shadow, int self) {
+  const int warp = self / 32;
+  if (shadow.readEpoch != state.epoch || shadow.reader == kNobody)
+    shadow.reader = int16_t(self);
+  else if (warpOf(shadow.reader) != warp)
+    shadow.reader = kSeveralWarps;
+  else if (shadow.reader != self)
+    shadow.reader = int16_t(kFirstWarp - warp);
+  shadow.readEpoch = state.epoch;
+  shadow.readWarpEpoch = currentThread().warpEpoch;
+}
+
 /// Race and initialization rules of one shared byte; returns what is wrong, or null.
 const char *checkByte(Shadow &shadow, int self, bool isWrite) {
   if (shadow.copying != kNobody)
@@ -50,18 +79,17 @@ const char *checkByte(Shadow &shadow, int self, bool isWrite) {
                    : "reads bytes of an asynchronous copy that nobody waited for";
   if (!isWrite && shadow.writeEpoch == 0)
     return "reads uninitialized shared memory";
-  if (shadow.writeEpoch == state.epoch && shadow.writer != self)
+  if (concurrent(shadow.writeEpoch, shadow.writeWarpEpoch, shadow.writer))
     return isWrite ? "races with a write of another thread (no barrier between)"
                    : "reads what another thread wrote without a barrier between";
-  if (isWrite && shadow.readEpoch == state.epoch && shadow.reader != self)
+  if (isWrite && concurrent(shadow.readEpoch, shadow.readWarpEpoch, shadow.reader))
     return "overwrites what another thread reads without a barrier between";
   if (isWrite) {
     shadow.writeEpoch = state.epoch;
+    shadow.writeWarpEpoch = currentThread().warpEpoch;
     shadow.writer = int16_t(self);
   } else {
-    const bool shares = shadow.readEpoch == state.epoch && shadow.reader != self;
-    shadow.reader = int16_t(shares ? kSeveral : self);
-    shadow.readEpoch = state.epoch;
+    noteRead(shadow, self);
   }
   return nullptr;
 }
@@ -115,7 +143,8 @@ unsigned char *sharedMemory() { return state.base; }
 
 bool startCopy(void *shared, size_t &offset) {
   const auto *byte = static_cast<const uint8_t *>(shared);
-  if (!inShared(byte) || byte + 16 > state.base + state.sharedBytes || (byte - state.base) % 16 != 0) {
+  if (!inShared(byte) || byte + 16 > state.base + state.sharedBytes ||
+      (byte - state.base) % 16 != 0) {
     fail(fmt::format("{}: cp.async to {} is outside of shared memory or misaligned", who(),
                      describeAddress(shared)));
     return false;
@@ -134,6 +163,7 @@ void landCopy(const PendingCopy &copy) {
     Shadow &shadow = state.shadow[copy.offset + i];
     shadow.copying = kNobody;
     shadow.writeEpoch = state.epoch;
+    shadow.writeWarpEpoch = currentThread().warpEpoch;
     shadow.writer = int16_t(currentThread().linear);
   }
 }
@@ -146,7 +176,8 @@ void touch(const void *address, size_t bytes, bool isWrite) {
     return;
   ++state.accesses;
   if (bytes <= 16 && reinterpret_cast<uintptr_t>(address) % bytes != 0)
-    fail(fmt::format("{}: misaligned {}-byte access at {}", who(), bytes, describeAddress(address)));
+    fail(
+        fmt::format("{}: misaligned {}-byte access at {}", who(), bytes, describeAddress(address)));
   if (inShared(byte))
     return checkShared(byte, bytes, isWrite);
   for (const Buffer &buffer : state.buffers) {
@@ -159,8 +190,8 @@ void touch(const void *address, size_t bytes, bool isWrite) {
       fail(fmt::format("{}: write to the read-only {}", who(), describeAddress(address)));
     return;
   }
-  fail(fmt::format("{}: {} of {} bytes at {} hits no buffer", who(), isWrite ? "write" : "read", bytes,
-                   address));
+  fail(fmt::format("{}: {} of {} bytes at {} hits no buffer", who(), isWrite ? "write" : "read",
+                   bytes, address));
 }
 
 } // namespace gptqc::sim

@@ -1,5 +1,6 @@
-// The memory model of the simulator: which addresses exist, what is initialized, which accesses race. The
-// compiler's thread-sanitizer instrumentation reports every load and store of a kernel to it.
+// The memory model of the simulator: which addresses exist, what is initialized, which accesses
+// race. The compiler's thread-sanitizer instrumentation reports every load and store of a kernel to
+// it.
 #ifndef GPTQC_TESTS_SIM_MEMORY_H
 #define GPTQC_TESTS_SIM_MEMORY_H
 
@@ -19,7 +20,8 @@ void memoryBarrier();
 /// Returns how many accesses were checked since memoryStart.
 uint64_t memoryStop();
 
-/// Marks 16 shared bytes as being filled by the current thread's asynchronous copy; false after an error.
+/// Marks 16 shared bytes as being filled by the current thread's asynchronous copy; false after an
+/// error.
 bool startCopy(void *shared, size_t &offset);
 void landCopy(const PendingCopy &copy);
 

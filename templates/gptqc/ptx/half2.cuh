@@ -6,9 +6,9 @@
 
 namespace gptqc {
 
-GPTQC_DEVICE u32 sub_f16x2(u32 a, u32 b) {
+GPTQC_DEVICE u32 add_f16x2(u32 a, u32 b) {
   u32 d;
-  asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
+  asm("add.rn.f16x2 %0, %1, %2;" : "=r"(d) : "r"(a), "r"(b));
   return d;
 }
 GPTQC_DEVICE u32 mul_f16x2(u32 a, u32 b) {

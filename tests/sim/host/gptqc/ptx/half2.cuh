@@ -21,8 +21,8 @@ template <typename Op> inline u32 each_half(u32 a, u32 b, u32 c, DType type, Op 
   }
   return result;
 }
-inline u32 sub_f16x2(u32 a, u32 b) {
-  return each_half(a, b, 0, DType::F16, [](double x, double y, double) { return x - y; });
+inline u32 add_f16x2(u32 a, u32 b) {
+  return each_half(a, b, 0, DType::F16, [](double x, double y, double) { return x + y; });
 }
 inline u32 mul_f16x2(u32 a, u32 b) {
   return each_half(a, b, 0, DType::F16, [](double x, double y, double) { return x * y; });

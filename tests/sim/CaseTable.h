@@ -1,0 +1,26 @@
+// The simulated kernels of this binary, filled by the generated sources at start-up.
+#ifndef GPTQC_TESTS_SIM_CASETABLE_H
+#define GPTQC_TESTS_SIM_CASETABLE_H
+
+#include <string>
+#include <vector>
+
+#include "tests/sim/KernelCase.h"
+
+namespace gptqc::sim {
+
+struct Case {
+  std::string descriptor, target, schedule;
+  KernelEntry kernel = nullptr;
+  LaunchFacts launch;
+  std::vector<int64_t> tokens;
+};
+
+std::vector<Case> &caseTable();
+
+/// Returns true; for the initializer of a namespace-scope constant.
+bool addCase(Case entry);
+
+} // namespace gptqc::sim
+
+#endif // GPTQC_TESTS_SIM_CASETABLE_H

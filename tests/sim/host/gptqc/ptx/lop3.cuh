@@ -1,0 +1,13 @@
+// Host version of ptx/lop3.cuh.
+#ifndef GPTQC_TEMPLATES_PTX_LOP3_CUH
+#define GPTQC_TEMPLATES_PTX_LOP3_CUH
+
+#include "gptqc/base.cuh"
+
+namespace gptqc {
+
+inline u32 and_or(u32 a, u32 mask, u32 c) { return (a & mask) | c; }
+
+} // namespace gptqc
+
+#endif // GPTQC_TEMPLATES_PTX_LOP3_CUH

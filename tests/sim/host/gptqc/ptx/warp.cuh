@@ -1,0 +1,13 @@
+// Host version of ptx/warp.cuh.
+#ifndef GPTQC_TEMPLATES_PTX_WARP_CUH
+#define GPTQC_TEMPLATES_PTX_WARP_CUH
+
+#include "gptqc/base.cuh"
+
+namespace gptqc {
+
+inline void warp_barrier() { sim::warpBarrier(); }
+
+} // namespace gptqc
+
+#endif // GPTQC_TEMPLATES_PTX_WARP_CUH
