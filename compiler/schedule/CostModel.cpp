@@ -18,7 +18,7 @@ constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandw
 constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
 constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
-constexpr int kComfortableRegisters = 190;   // of the estimate; above it ptxas may spill
+constexpr int kComfortableRegisters = 160;   // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
 
 double tokensOf(const Descriptor &d) {
