@@ -119,10 +119,10 @@ private:
     const int bits = context.config.bits;
     const std::vector<int64_t> &weightShape = qweight->info->shape;
     n = weightShape[1];
-    k = weightShape[0] * 32 / bits;
-    if (n <= 0 || k <= 0)
+    if (n <= 0 || weightShape[0] <= 0) // before any product: an empty tensor may claim any length
       return fatal("shape", fmt::format("qweight is {}: it is empty", qweight->info->print()),
                    kFetch);
+    k = weightShape[0] * 32 / bits;
     if (weightShape[0] * 32 % bits != 0 || !packsWhole(bits, k))
       return fatal(
           "shape",

@@ -5,8 +5,31 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
+#include <regex>
 
 namespace gptqc {
+
+class NamePattern {
+public:
+  explicit NamePattern(const std::string &pattern) : regex(pattern) {}
+
+  bool matchesStartOf(std::string_view name) const {
+    // The matcher recurses per character; no module of a model has a name this long.
+    constexpr size_t kLongestName = 500;
+    if (name.size() > kLongestName)
+      return false;
+    try {
+      return std::regex_search(name.begin(), name.end(), regex,
+                               std::regex_constants::match_continuous);
+    } catch (const std::regex_error &) { // the pattern is too complex for this name
+      return false;
+    }
+  }
+
+private:
+  std::regex regex;
+};
+
 namespace {
 
 using json = nlohmann::ordered_json;
@@ -233,13 +256,13 @@ Status QuantConfig::parseDynamic(const json &object) {
       return invalidArgument("a pattern of dynamic has {} characters; at most {} are read",
                              rule.pattern.size(), kLongestPattern);
     try {
-      rule.regex.assign(rule.pattern);
+      rule.compiled = std::make_shared<const NamePattern>(rule.pattern);
     } catch (const std::regex_error &) {
       return invalidArgument("dynamic pattern '{}' is no regular expression that can be read; "
                              "rewrite it without look-behind and inline flags",
                              quoteName(rule.pattern));
     }
-    if (!overrides.is_object() && !overrides.is_null())
+    if (!rule.skip && !overrides.is_object() && !overrides.is_null())
       return invalidArgument("dynamic '{}' maps to {}; use an object of overrides", quoteName(key),
                              shown(overrides));
     const json values = overrides.is_object() ? overrides : json::object();
@@ -324,24 +347,12 @@ Result<QuantConfig> QuantConfig::load(const HfFolder &folder) {
 }
 
 std::optional<ModuleConfig> QuantConfig::module(std::string_view name) const {
-  // The matcher recurses per character; no module of a model has a name this long.
-  constexpr size_t kLongestName = 500;
-  const auto matches = [&](const DynamicRule &rule) {
-    if (name.size() > kLongestName)
-      return false;
-    try {
-      return std::regex_search(name.begin(), name.end(), rule.regex,
-                               std::regex_constants::match_continuous);
-    } catch (const std::regex_error &) { // the pattern is too complex for this name
-      return false;
-    }
-  };
   ModuleConfig result = base;
   for (const DynamicRule &rule : rules)
-    if (rule.skip && matches(rule))
+    if (rule.skip && rule.compiled->matchesStartOf(name))
       return std::nullopt;
   for (const DynamicRule &rule : rules) {
-    if (rule.skip || !matches(rule))
+    if (rule.skip || !rule.compiled->matchesStartOf(name))
       continue;
     result.bits = rule.bits.value_or(result.bits);
     result.groupSize = rule.groupSize.value_or(result.groupSize);

@@ -3,8 +3,8 @@
 #ifndef GPTQC_RUNTIME_CHECKPOINT_QUANTCONFIG_H
 #define GPTQC_RUNTIME_CHECKPOINT_QUANTCONFIG_H
 
+#include <memory>
 #include <optional>
-#include <regex>
 #include <string>
 #include <vector>
 
@@ -31,11 +31,14 @@ struct ModuleConfig {
   bool operator==(const ModuleConfig &) const = default;
 };
 
+/// A compiled regular expression; its library stays out of this header.
+class NamePattern;
+
 /// One entry of `dynamic`, in file order.
 struct DynamicRule {
-  bool skip = false;   ///< "-:": matching modules are not quantized
-  std::string pattern; ///< without its prefix
-  std::regex regex;    ///< matched at the start of the module's name
+  bool skip = false;                           ///< "-:": matching modules are not quantized
+  std::string pattern;                         ///< without its prefix
+  std::shared_ptr<const NamePattern> compiled; ///< matched at the start of the module's name
   std::optional<int> bits;
   std::optional<int64_t> groupSize;
   std::optional<bool> sym, descAct;

@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include <unistd.h>
+
 #include "runtime/checkpoint/CheckpointWriter.h"
 #include "runtime/checkpoint/ModuleTable.h"
 #include "runtime/checkpoint/Rtn.h"
@@ -65,8 +67,6 @@ Status runParallel(size_t count, unsigned threads, const std::function<Status(si
         first = std::move(status);
     }
   };
-  if (threads == 0)
-    threads = std::max(1u, std::thread::hardware_concurrency());
   std::vector<std::thread> pool;
   for (size_t i = 1; i < std::min<size_t>(threads, count); ++i)
     pool.emplace_back(loop);
@@ -74,6 +74,21 @@ Status runParallel(size_t count, unsigned threads, const std::function<Status(si
   for (std::thread &thread : pool)
     thread.join();
   return first;
+}
+
+/// Layers at a time: one per core, fewer when the largest layers would not fit into half of the
+/// free memory.
+unsigned threadsFor(const HfFolder &source, const std::vector<std::string> &modules,
+                    unsigned wanted) {
+  if (wanted > 0)
+    return wanted;
+  int64_t largest = 1;
+  for (const std::string &module : modules)
+    largest = std::max(largest, source.find(module + ".weight")->info->elements());
+  constexpr int64_t kBytesPerWeight = 8; // a float, two copies of the codes, the packed words
+  const int64_t budget = int64_t(::sysconf(_SC_AVPHYS_PAGES)) * ::sysconf(_SC_PAGESIZE) / 2;
+  const int64_t fitting = std::max<int64_t>(1, budget / (largest * kBytesPerWeight));
+  return unsigned(std::min<int64_t>(fitting, std::max(1u, std::thread::hardware_concurrency())));
 }
 
 } // namespace
@@ -124,8 +139,9 @@ Result<QuantizeReport> quantizeModel(const std::filesystem::path &model,
   rtn.zeroFromOne = writing.config.format == FileFormat::Gptq;
   GPTQC_ASSIGN(const std::unique_ptr<CheckpointWriter> writer,
                CheckpointWriter::create(source, modules, output, std::move(writing)));
+  const unsigned threads = threadsFor(source, modules, options.threads);
   std::atomic<int64_t> done = 0;
-  GPTQC_TRY(runParallel(modules.size(), options.threads, [&](size_t i) {
+  GPTQC_TRY(runParallel(modules.size(), threads, [&](size_t i) {
     GPTQC_TRY(quantizeLayer(source, modules[i], rtn, *writer).withContext(modules[i]));
     if (progress)
       progress(++done, int64_t(modules.size()), modules[i]);

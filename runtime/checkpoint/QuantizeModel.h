@@ -20,7 +20,7 @@ struct QuantizeOptions {
   std::optional<FileFormat>
       format;           ///< empty: gptq_p for 5, 6, 7 bits, gptq_v2 when asymmetric, else gptq
   bool force = false;   ///< replace an output folder that is not empty
-  unsigned threads = 0; ///< 0: one per core
+  unsigned threads = 0; ///< 0: one per core, as far as memory reaches
   uint64_t maxShardBytes = 5'000'000'000;
   std::string writer = "gptqc"; ///< what meta.quantizer says
 };

@@ -104,6 +104,9 @@ TEST_F(Lint, WrongShapes) {
   tensor("qweight") = stored(ElementType::I32, {0, 64}, std::vector<int32_t>());
   expectFatal("shape", "empty");
   addLayer();
+  tensor("qweight") = stored(ElementType::I32, {int64_t(1) << 58, 0}, std::vector<int32_t>());
+  expectFatal("shape", "empty");
+  addLayer();
   folder.tensors[kName + ".bias"] = stored(ElementType::F16, {63}, std::vector<uint16_t>(63));
   expectFatal("shape", "bias");
 }

@@ -91,7 +91,8 @@ TEST(QuantConfig, DynamicRules) {
       "+:model\\.layers\\.1\\.":{"bits":3,"group_size":32,"sym":false,"desc_act":true},
       "model\\.layers\\.[12]\\.mlp":{"bits":2},
       "+:.*fc5":{"bits":5},
-      "-:.*\\.7\\.":{}}})");
+      "-:.*\\.7\\.":{},
+      "-:.*lm_head":false}})");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->module("model.layers.0.self_attn.q_proj")->bits, 4);
   EXPECT_EQ(config->module("model.layers.1.mlp.up_proj")->bits, 8) << "the first match wins";
@@ -100,6 +101,7 @@ TEST(QuantConfig, DynamicRules) {
   EXPECT_EQ(config->module("x.fc5")->format, FileFormat::GptqPlanar);
   EXPECT_EQ(config->module("xmodel.layers.1.self_attn")->bits, 4) << "matched at the start only";
   EXPECT_FALSE(config->module("model.layers.7.mlp.up_proj").has_value()) << "skips are tried first";
+  EXPECT_FALSE(config->module("lm_head").has_value());
 }
 
 TEST(QuantConfig, EvilPatternOnALongNameEnds) {
