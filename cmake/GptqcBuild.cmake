@@ -75,8 +75,10 @@ function(gptqc_test name)
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/bin")
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gtest GTest::gtest_main)
-  # Fields that a designated initializer leaves out have defaults.
-  target_compile_options(${name} PRIVATE -Wno-missing-field-initializers)
+  # Fields that a designated initializer leaves out have defaults. Test programs are compiled for build
+  # time, what they test as it ships.
+  target_compile_options(${name} PRIVATE -Wno-missing-field-initializers
+                                         $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${name} PRIVATE GPTQC_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              GPTQC_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})
