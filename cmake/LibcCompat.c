@@ -1,5 +1,5 @@
-/* arc4random for systems whose libc is older than 2.36: libstdc++ and LLVMSupport refer to it, and linking
-   it here keeps every binary at or below GLIBC_2.35. */
+/* arc4random for systems whose libc is older than 2.36: libstdc++ and LLVMSupport refer to it, and
+   linking it here keeps every binary at or below GLIBC_2.35. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/random.h>
