@@ -21,7 +21,7 @@ using mlir::Value;
 class BodyPrinter {
 public:
   std::string text;
-  std::set<std::string> headers = {"gptqc/tile.cuh"};
+  std::set<std::string> headers = {"gptqc/ptx/block.cuh", "gptqc/tile.cuh"};
 
   void printBlock(mlir::Block &block) {
     scopes.emplace_back();
@@ -119,7 +119,15 @@ private:
     line("}}");
   }
 
+  /// A line that needs a header.
+  template <typename... Args>
+  void call(const char *header, fmt::format_string<Args...> format, Args &&...args) {
+    headers.insert(header);
+    line(format, std::forward<Args>(args)...);
+  }
+
   void print(mlir::Operation *op);
+  void printCall(mlir::Operation *op);
   void print(tile::BlockIndexOp op);
   void print(tile::SharedOp op);
   void print(tile::AccumulateOp op);
@@ -175,7 +183,6 @@ void BodyPrinter::printKTile(mlir::Operation *op, llvm::StringRef name, llvm::St
 
 void BodyPrinter::print(mlir::Operation *op) {
   namespace arith = mlir::arith;
-  const auto needs = [&](const char *header) { headers.insert(header); };
   llvm::TypeSwitch<mlir::Operation *>(op)
       .Case([&](arith::ConstantOp o) {
         const int64_t value = llvm::cast<mlir::IntegerAttr>(o.getValue()).getInt();
@@ -195,50 +202,49 @@ void BodyPrinter::print(mlir::Operation *op) {
       .Case([&](tile::AccumulatorOp o) {
         line("float {}{} = {{}};", declare(o.getSums(), "acc"), array(o.getType()));
       })
+      .Default([&](mlir::Operation *o) { printCall(o); });
+}
+
+/// The ops that print as a call without a result.
+void BodyPrinter::printCall(mlir::Operation *op) {
+  llvm::TypeSwitch<mlir::Operation *>(op)
       .Case([&](tile::CopyWeightsOp o) { printCopy("copy_weights", "gptqc/copy_weights.cuh", o); })
       .Case([&](tile::CopyScalesOp o) { printCopy("copy_scales", "gptqc/copy_weights.cuh", o); })
       .Case([&](tile::CopyActivationsOp o) {
         printCopy(o.getGather() ? "gather_activations" : "copy_activations",
                   "gptqc/copy_activations.cuh", o);
       })
-      .Case([&](tile::CommitOp) {
-        needs("gptqc/ptx/cp_async.cuh");
-        line("commit_copies();");
-      })
+      .Case([&](tile::CommitOp) { call("gptqc/ptx/cp_async.cuh", "commit_copies();"); })
       .Case([&](tile::WaitOp o) {
-        needs("gptqc/ptx/cp_async.cuh");
-        line("wait_copies<{}>();", o.getPending());
+        call("gptqc/ptx/cp_async.cuh", "wait_copies<{}>();", o.getPending());
       })
-      .Case([&](tile::BarrierOp) { line("block_barrier();"); })
+      .Case([&](tile::BarrierOp) { call("gptqc/ptx/block.cuh", "block_barrier();"); })
       .Case([&](tile::LoadActivationsOp o) {
-        needs("gptqc/fragment.cuh");
         const std::string name = declare(o.getFragments(), "b");
         line("u32 {}{};", name, array(o.getType()));
-        line("load_activations<layer, tile, {}>({}, {}, {});", o.getType().getShape()[0], name,
-             slot(o.getBuffer(), o.getSlot()), whole(o.getStep()));
+        call("gptqc/fragment.cuh", "load_activations<layer, tile, {}>({}, {}, {});",
+             o.getType().getShape()[0], name, slot(o.getBuffer(), o.getSlot()), whole(o.getStep()));
       })
       .Case([&](tile::SimtAccumulateOp o) {
-        needs("gptqc/simt.cuh");
-        line("simt_accumulate<layer, tile>({}, args, {}, {}, {});", whole(o.getSums()),
-             whole(o.getRows()), whole(o.getTokens()), whole(o.getKTile()));
+        call("gptqc/simt.cuh", "simt_accumulate<layer, tile>({}, args, {}, {}, {});",
+             whole(o.getSums()), whole(o.getRows()), whole(o.getTokens()), whole(o.getKTile()));
       })
       .Case([&](tile::SimtCollectOp o) {
-        needs("gptqc/simt.cuh");
-        line("simt_collect<layer, tile>({}, {});", whole(o.getBuffer()), whole(o.getSums()));
+        call("gptqc/simt.cuh", "simt_collect<layer, tile>({}, {});", whole(o.getBuffer()),
+             whole(o.getSums()));
       })
       .Case([&](tile::ReduceWarpsOp o) {
-        needs("gptqc/reduce.cuh");
-        line("reduce_warps<layer, tile>({}, {});", whole(o.getBuffer()), whole(o.getSums()));
+        call("gptqc/reduce.cuh", "reduce_warps<layer, tile>({}, {});", whole(o.getBuffer()),
+             whole(o.getSums()));
       })
       .Case([&](tile::ReduceSplitKOp o) {
-        needs("gptqc/reduce.cuh");
-        line("if (!reduce_split_k<layer, tile>({}, args))", whole(o.getBuffer()));
+        call("gptqc/reduce.cuh", "if (!reduce_split_k<layer, tile>({}, args))",
+             whole(o.getBuffer()));
         line("  return;");
       })
       .Case([&](tile::StoreOp o) {
-        needs("gptqc/epilogue.cuh");
-        line("store_tile<layer, tile>(args, {}, {}, {});", whole(o.getBuffer()), whole(o.getRows()),
-             whole(o.getTokens()));
+        call("gptqc/epilogue.cuh", "store_tile<layer, tile>(args, {}, {}, {});",
+             whole(o.getBuffer()), whole(o.getRows()), whole(o.getTokens()));
       })
       .Default(
           [](mlir::Operation *) { llvm_unreachable("VerifyEmittable lets no other op pass"); });
