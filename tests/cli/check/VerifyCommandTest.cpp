@@ -14,13 +14,13 @@
 
 namespace {
 
-struct Run {
+struct Outcome {
   int exitCode = -1;
   std::string output; ///< both streams
 };
 
-Run run(const std::string &arguments) {
-  Run result;
+Outcome run(const std::string &arguments) {
+  Outcome result;
   FILE *pipe = popen((std::string(GPTQC_TOOL) + " " + arguments + " 2>&1").c_str(), "r");
   std::array<char, 4096> block;
   while (size_t count = fread(block.data(), 1, block.size(), pipe))
@@ -35,14 +35,14 @@ const char *const kLayer = "'w4 g32 asym actorder f16->f16 n48 k100 m1..'";
 } // namespace
 
 TEST(VerifyCommand, PassesSyntheticLayersOnTheCpu) {
-  const Run result = run(std::string("verify --device cpu --descriptor ") + kLayer +
-                         " --descriptor 'w3 g-1 sym bf16->bf16 n64 k64 m1.. bias silu_mul'");
+  const Outcome result = run(std::string("verify --device cpu --descriptor ") + kLayer +
+                             " --descriptor 'w3 g-1 sym bf16->bf16 n64 k64 m1.. bias silu_mul'");
   EXPECT_EQ(result.exitCode, 0) << result.output;
   EXPECT_NE(result.output.find("all 10 checks passed"), std::string::npos) << result.output;
 }
 
 TEST(VerifyCommand, JsonIsOneObject) {
-  const Run result =
+  const Outcome result =
       run(std::string("verify --device cpu --json --m 1,3 --inputs all --descriptor ") + kLayer);
   EXPECT_EQ(result.exitCode, 0);
   const auto json = nlohmann::json::parse(result.output, nullptr, false);
@@ -53,7 +53,7 @@ TEST(VerifyCommand, JsonIsOneObject) {
 
 TEST(VerifyCommand, TheSameSeedGivesTheSameErrors) {
   const auto errors = [](const char *seed) {
-    const Run result =
+    const Outcome result =
         run(std::string("verify --device cpu --json --descriptor ") + kLayer + " --seed " + seed);
     std::string text;
     const auto json = nlohmann::json::parse(result.output, nullptr, false);
@@ -82,7 +82,7 @@ TEST(VerifyCommand, BadInputsFailOnOneLine) {
       {std::string("verify model --descriptor ") + kLayer, "usage", 2},
       {std::string("verify --device tpu --descriptor ") + kLayer, "usage", 2}};
   for (const auto &c : cases) {
-    const Run result = run(c.arguments);
+    const Outcome result = run(c.arguments);
     EXPECT_EQ(result.exitCode, c.exitCode) << c.arguments << "\n" << result.output;
     EXPECT_NE(result.output.find(c.expected), std::string::npos) << result.output;
     EXPECT_EQ(result.output.find("terminate"), std::string::npos) << result.output;
