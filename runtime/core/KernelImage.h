@@ -1,5 +1,5 @@
-// KernelImage: a compiled kernel with everything a launch needs, and where it came from. What the cache
-// stores, packs ship and the runtime loads.
+// KernelImage: a compiled kernel with everything a launch needs, and where it came from. What the
+// cache stores, packs ship and the runtime loads.
 #ifndef GPTQC_RUNTIME_CORE_KERNELIMAGE_H
 #define GPTQC_RUNTIME_CORE_KERNELIMAGE_H
 
@@ -12,8 +12,8 @@
 
 namespace gptqc {
 
-/// Filled by the emitter. Grid: x = ceil(tiled rows / tileN) with tiled rows = Np (all parts), y = ceil(M / tileM),
-/// z = splitK.
+/// Filled by the emitter. Grid: x = ceil(tiled rows / tileN) with tiled rows = Np (all parts), y =
+/// ceil(M / tileM), z = splitK.
 struct LaunchFacts {
   std::string entry = "gptqc_linear"; ///< extern "C" name inside the cubin
   int threads = 0;                    ///< per block
@@ -21,16 +21,16 @@ struct LaunchFacts {
   int tileN = 0;                      ///< packed rows per block (gate and up together for silu_mul)
   int tileM = 0;                      ///< tokens per block
   int splitK = 1;
-  int xVector = 16;                   ///< X base and row stride must be multiples of this many bytes
-  int64_t paddedN = 0;                ///< Np
-  bool usesPermutation = false;       ///< reads LinearArgs::perm when it is not null
+  int xVector = 16;             ///< X base and row stride must be multiples of this many bytes
+  int64_t paddedN = 0;          ///< Np
+  bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
 
   bool operator==(const LaunchFacts &) const = default;
 
   int64_t blocksN() const { return (paddedN + tileN - 1) / tileN; }
   int64_t blocksM(int64_t m) const { return (m + tileM - 1) / tileM; }
-  /// Bytes of workspace for m tokens: one fp32 tile per (block, split), then one counter per tile, each
-  /// region 256-byte aligned; counters come first. 0 when splitK is 1.
+  /// Bytes of workspace for m tokens: kCounterBytes of counters, then one fp32 tile per (block,
+  /// split), rounded up to 256. 0 when splitK is 1.
   int64_t workspaceBytes(int64_t m) const;
 };
 
@@ -47,11 +47,12 @@ struct KernelImage {
   std::string descriptor, target, schedule; ///< text forms
   LaunchFacts launch;
   ResourceUsage resources;
-  std::string compiler;      ///< e.g. "nvrtc 13.0"
-  std::string buildKey;      ///< SHA-256 (hex) of source, headers, options and NVRTC
+  std::string compiler; ///< e.g. "nvrtc 13.0"
+  std::string buildKey; ///< SHA-256 (hex) of source, headers, options and NVRTC
   std::vector<uint8_t> cubin;
 
-  /// One self-checking byte string (JSON header + cubin + SHA-256); deserialize verifies length and digest.
+  /// One self-checking byte string (JSON header + cubin + SHA-256); deserialize verifies length and
+  /// digest.
   std::vector<uint8_t> serialize() const;
   static Result<KernelImage> deserialize(const uint8_t *data, size_t size, std::string_view origin);
 };

@@ -1,7 +1,7 @@
 // The CUDA language on a host compiler, for emitted kernels only: qualifiers, built-in variables and the few
 // built-in functions that the device headers use. Included ahead of every simulated source.
-#ifndef GPTQC_TESTS_SIM_CUDA_HOST_H
-#define GPTQC_TESTS_SIM_CUDA_HOST_H
+#ifndef GPTQC_TESTS_SIM_HOST_CUDA_HOST_H
+#define GPTQC_TESTS_SIM_HOST_CUDA_HOST_H
 
 #include <bit>
 
@@ -23,4 +23,4 @@
 static inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
 static inline float __uint_as_float(unsigned value) { return std::bit_cast<float>(value); }
 
-#endif // GPTQC_TESTS_SIM_CUDA_HOST_H
+#endif // GPTQC_TESTS_SIM_HOST_CUDA_HOST_H
