@@ -90,7 +90,9 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
       outputs * grid.resident / 64 + (s.kWarps > 1 ? 200 + outputs * s.kWarps / 64 : 0);
   if (s.splitK > 1)
     epilogue += 1500 + outputs * (1 + s.splitK) * 4 * grid.resident / kCacheBytesPerCycle;
-  const double spills = plan.registers > kComfortableRegisters ? 4 : 1;
+  // Before sm_80 the loads in flight are in registers too.
+  const int registers = plan.registers + (t.hasCpAsync() ? 0 : 40);
+  const double spills = registers > kComfortableRegisters ? 4 : 1;
   return kLaunchCycles + grid.waves * (kMemoryLatency + kLoop + epilogue) * spills;
 }
 
