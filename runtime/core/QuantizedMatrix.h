@@ -50,8 +50,8 @@ struct LayerCodes {
 /// (its words pack whole groups of codes).
 Result<QuantizedMatrix> layerFromCodes(const LayerCodes &layer);
 
-/// The same without the codes (layer.codes is not read, the result has none): what a reader knows of a
-/// layer before it unpacks its weights.
+/// The same without the codes (layer.codes is not read, the result has none): what a reader knows
+/// of a layer before it unpacks its weights.
 Result<QuantizedMatrix> layerWithoutCodes(const LayerCodes &layer);
 
 } // namespace gptqc

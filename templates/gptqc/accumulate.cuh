@@ -1,5 +1,5 @@
-// Tensor-core work of one warp: D^T[n16][m8] += (W^T - zero)[n16][k16] X^T[k16][m8] in fp32, and the scales
-// that turn a group's partial sums into the result.
+// Tensor-core work of one warp: D^T[n16][m8] += (W^T - zero)[n16][k16] X^T[k16][m8] in fp32, and
+// the scales that turn a group's partial sums into the result.
 #ifndef GPTQC_TEMPLATES_ACCUMULATE_CUH
 #define GPTQC_TEMPLATES_ACCUMULATE_CUH
 
@@ -7,12 +7,14 @@
 
 namespace gptqc {
 
-/// acc[t][j] += scale * ((code - zero) x) over `steps` steps of the warp's n16 tile `warp_tile`, for all
-/// its m8 tiles. `step` counts from the warp's first step in the stage; the steps share a scale row.
+/// acc[t][j] += scale * ((code - zero) x) over `steps` steps of the warp's n16 tile `warp_tile`,
+/// for all its m8 tiles. `step` counts from the warp's first step in the stage; the steps share a
+/// scale row.
 template <typename layer, typename tile, int steps>
 GPTQC_DEVICE void accumulate_scaled(float (&acc)[shape<layer, tile>::m_tiles][4],
                                     const u32 (&b)[steps][shape<layer, tile>::m_tiles][2],
-                                    const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt, int step) {
+                                    const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt,
+                                    int step) {
   using s = shape<layer, tile>;
   const int t = place<tile>::n_warp() * s::warp_n_tiles + warp_tile;
   const int stage_step = place<tile>::k_warp() * s::warp_steps + step;
@@ -42,12 +44,14 @@ GPTQC_DEVICE void accumulate_scaled(float (&acc)[shape<layer, tile>::m_tiles][4]
   }
 }
 
-/// The same with the scales multiplied into the fragments: fewer registers and instructions when many tokens
-/// share a fragment, one more rounding of each weight. The scales have the type of the activations.
+/// The same with the scales multiplied into the fragments: fewer registers and instructions when
+/// many tokens share a fragment, one more rounding of each weight. The scales have the type of the
+/// activations.
 template <typename layer, typename tile, int steps>
 GPTQC_DEVICE void accumulate_fragments(float (&acc)[shape<layer, tile>::m_tiles][4],
                                        const u32 (&b)[steps][shape<layer, tile>::m_tiles][2],
-                                       const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt, int step) {
+                                       const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt,
+                                       int step) {
   using s = shape<layer, tile>;
   const int t = place<tile>::n_warp() * s::warp_n_tiles + warp_tile;
   const int stage_step = place<tile>::k_warp() * s::warp_steps + step;

@@ -1,4 +1,5 @@
-// Integer types and small helpers that every device header uses. No header here includes the CUDA toolkit.
+// Integer types and small helpers that every device header uses. No header here includes the CUDA
+// toolkit.
 #ifndef GPTQC_TEMPLATES_BASE_CUH
 #define GPTQC_TEMPLATES_BASE_CUH
 
@@ -24,7 +25,8 @@ template <typename T> GPTQC_DEVICE constexpr T min_of(T a, T b) { return a < b ?
 template <typename T> GPTQC_DEVICE constexpr T max_of(T a, T b) { return a > b ? a : b; }
 template <typename T> GPTQC_DEVICE constexpr T ceil_div(T a, T b) { return (a + b - 1) / b; }
 
-/// Shifts left by `amount`, right when it is negative; `amount` is a compile-time constant after unrolling.
+/// Shifts left by `amount`, right when it is negative; `amount` is a compile-time constant after
+/// unrolling.
 GPTQC_DEVICE u32 shift_left(u32 value, int amount) {
   return amount >= 0 ? value << amount : value >> -amount;
 }

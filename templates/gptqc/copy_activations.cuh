@@ -1,6 +1,6 @@
-// Global to shared memory: the activations of one k tile, [tile::m][tile::k], into one pipeline stage. Rows
-// beyond M and columns beyond K are zero. The 16-byte pieces of a row are xor-swizzled by the row, so that
-// ldmatrix meets no bank conflict.
+// Global to shared memory: the activations of one k tile, [tile::m][tile::k], into one pipeline
+// stage. Rows beyond M and columns beyond K are zero. The 16-byte pieces of a row are xor-swizzled
+// by the row, so that ldmatrix meets no bank conflict.
 #ifndef GPTQC_TEMPLATES_COPY_ACTIVATIONS_CUH
 #define GPTQC_TEMPLATES_COPY_ACTIVATIONS_CUH
 
@@ -25,13 +25,15 @@ GPTQC_DEVICE void copy_activations(u8 *stage, const linear_args &args, int block
     const i64 m = (i64)block_m * tile::m + row;
     const i64 k = (i64)kt * tile::k + piece * 8;
     const int bytes = m < args.m && k < layer::k ? (int)min_of(layer::k - k, (i64)8) * 2 : 0;
-    copy_async_16(stage + x_offset<tile>(row, piece), bytes ? args.x + m * args.ldx + k : args.x, bytes);
+    copy_async_16(stage + x_offset<tile>(row, piece), bytes ? args.x + m * args.ldx + k : args.x,
+                  bytes);
   }
 }
 
-/// Eight columns of packed k from `k` on, element by element: through the permutation when the layer has
-/// one, zero beyond K.
-template <typename layer> GPTQC_DEVICE u32x4 gather_piece(const linear_args &args, const u16 *x, i64 k) {
+/// Eight columns of packed k from `k` on, element by element: through the permutation when the
+/// layer has one, zero beyond K.
+template <typename layer>
+GPTQC_DEVICE u32x4 gather_piece(const linear_args &args, const u16 *x, i64 k) {
   u32 pairs[4] = {0, 0, 0, 0};
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
@@ -44,8 +46,8 @@ template <typename layer> GPTQC_DEVICE u32x4 gather_piece(const linear_args &arg
   return {pairs[0], pairs[1], pairs[2], pairs[3]};
 }
 
-/// Element loads: for act-order, and for X whose base or row stride is not 16-byte aligned. The block
-/// barrier publishes the stores.
+/// Element loads: for act-order, and for X whose base or row stride is not 16-byte aligned. The
+/// block barrier publishes the stores.
 template <typename layer, typename tile>
 GPTQC_DEVICE void gather_activations(u8 *stage, const linear_args &args, int block_m, int kt) {
   constexpr int pieces = tile::k / 8;

@@ -1,4 +1,5 @@
-// Global to shared memory: the planes, scales and zero points of one k tile into one pipeline stage.
+// Global to shared memory: the planes, scales and zero points of one k tile into one pipeline
+// stage.
 #ifndef GPTQC_TEMPLATES_COPY_WEIGHTS_CUH
 #define GPTQC_TEMPLATES_COPY_WEIGHTS_CUH
 
@@ -12,12 +13,13 @@ template <typename layer, int width> GPTQC_DEVICE constexpr i64 plane_offset(i64
   return rows_times_k / 8 * (layer::bits & ~(2 * width - 1));
 }
 
-/// stage[n_tiles][chunks of the k tile][32][16] of one plane. Chunks beyond the padded weights read as zero.
+/// stage[n_tiles][chunks of the k tile][32][16] of one plane. Chunks beyond the padded weights read
+/// as zero.
 template <typename layer, typename tile, int width>
 GPTQC_DEVICE void copy_plane(u8 *stage, const linear_args &args, int block_n, int kt) {
   using s = shape<layer, tile>;
   constexpr int chunk_k = 256 / width;
-  constexpr int chunks = tile::k / chunk_k;                        // of a row of tiles in the stage
+  constexpr int chunks = tile::k / chunk_k; // of a row of tiles in the stage
   constexpr int layer_chunks = (int)(layer::padded_k / chunk_k);
   static_assert(tile::k % chunk_k == 0, "the k tile must hold whole chunks of every plane");
   u8 *to = stage + plane_offset<layer, width>((i64)tile::n * tile::k);
@@ -27,8 +29,9 @@ GPTQC_DEVICE void copy_plane(u8 *stage, const linear_args &args, int block_n, in
     const int t = i / (chunks * 32), c = i / 32 % chunks, lane = i % 32;
     const int chunk = kt * chunks + c;
     const bool valid = valid_n_tile<layer, tile>(block_n, t) && chunk < layer_chunks;
-    const i64 at = valid ? ((i64)packed_n_tile<layer, tile>(block_n, t) * layer_chunks + chunk) * 32 + lane
-                         : 0;
+    const i64 at =
+        valid ? ((i64)packed_n_tile<layer, tile>(block_n, t) * layer_chunks + chunk) * 32 + lane
+              : 0;
     copy_async_16(to + i * 16, from + at * 16, valid ? 16 : 0);
   }
 }
@@ -46,7 +49,8 @@ GPTQC_DEVICE void copy_weights(u8 *stage, const linear_args &args, int block_n, 
     copy_plane<layer, tile, 1>(stage, args, block_n, kt);
 }
 
-/// Starts the copies of the scales ([n_tiles][scale_rows][16] u16) and, behind them, of the zero points
+/// Starts the copies of the scales ([n_tiles][scale_rows][16] u16) and, behind them, of the zero
+/// points
 /// ([n_tiles][scale_rows][16] u8) that k tile `kt` touches.
 template <typename layer, typename tile>
 GPTQC_DEVICE void copy_scales(u8 *stage, const linear_args &args, int block_n, int kt) {
@@ -56,14 +60,15 @@ GPTQC_DEVICE void copy_scales(u8 *stage, const linear_args &args, int block_n, i
     const int slot = i / pieces, piece = i % pieces;
     const int t = slot / s::scale_rows, row = slot % s::scale_rows;
     const int first = kt * s::steps;
-    const int group = layer::ragged
-                          ? group_of_step<layer>(args, first + row)
-                          : min_of(group_of_step<layer>(args, first) + row, layer::padded_groups - 1);
+    const int group =
+        layer::ragged ? group_of_step<layer>(args, first + row)
+                      : min_of(group_of_step<layer>(args, first) + row, layer::padded_groups - 1);
     const bool valid = valid_n_tile<layer, tile>(block_n, t);
     const i64 at =
         valid ? (i64)packed_n_tile<layer, tile>(block_n, t) * layer::padded_groups + group : 0;
     if (piece < 2)
-      copy_async_16(stage + slot * 32 + piece * 16, args.scales + at * 16 + piece * 8, valid ? 16 : 0);
+      copy_async_16(stage + slot * 32 + piece * 16, args.scales + at * 16 + piece * 8,
+                    valid ? 16 : 0);
     else
       copy_async_16(stage + s::scale_bytes + slot * 16, args.zeros + at * 16, valid ? 16 : 0);
   }

@@ -1,7 +1,7 @@
-// Codes to 16-bit floats: register A fragments of W^T holding (code - zero point), exact in f16 and bf16.
-// A code or-ed into the mantissa of a power of two is that power plus the code; one fused multiply-add
-// takes the power, the zero point and the bit position off again (Kim et al., "Who Says Elephants Can't
-// Run", 2022, and the lop3 trick of the FasterTransformer and Marlin kernels).
+// Codes to 16-bit floats: register A fragments of W^T holding (code - zero point), exact in f16 and
+// bf16. A code or-ed into the mantissa of a power of two is that power plus the code; one fused
+// multiply-add takes the power, the zero point and the bit position off again (Kim et al., "Who
+// Says Elephants Can't Run", 2022, and the lop3 trick of the FasterTransformer and Marlin kernels).
 #ifndef GPTQC_TEMPLATES_DEQUANT_CUH
 #define GPTQC_TEMPLATES_DEQUANT_CUH
 
@@ -39,8 +39,8 @@ template <int bits> struct dequantizer<bits, f16> {
     return result;
   }
   template <int steps>
-  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first, int s,
-                                                int r, const zero_addends<bits> &zeros) {
+  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first,
+                                                int s, int r, const zero_addends<bits> &zeros) {
     const int base = code_base<bits>(r);
     const u32 code = code_pair<bits, steps>(words, first, s, r, base, 0x64006400u);
     if (base == 0)
@@ -60,9 +60,10 @@ template <int bits> struct dequantizer<bits, bf16> {
     return result;
   }
   template <int steps>
-  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first, int s,
-                                                int r, const zero_addends<bits> &zeros) {
-    return fma_bf16x2(code_pair<bits, steps>(words, first, s, r, 0, 0x43004300u), 0x3f803f80u, zeros.c[r]);
+  static __device__ __forceinline__ u32 convert(const weight_words<bits, steps> &words, int first,
+                                                int s, int r, const zero_addends<bits> &zeros) {
+    return fma_bf16x2(code_pair<bits, steps>(words, first, s, r, 0, 0x43004300u), 0x3f803f80u,
+                      zeros.c[r]);
   }
 };
 
@@ -72,8 +73,8 @@ template <> struct dequantizer<8, bf16> {
     return {{0x4b000000u | zero0, 0x4b000000u | zero1, 0x4b000000u | zero0, 0x4b000000u | zero1}};
   }
   template <int steps>
-  static __device__ __forceinline__ u32 convert(const weight_words<8, steps> &words, int first, int s, int r,
-                                                const zero_addends<8> &zeros) {
+  static __device__ __forceinline__ u32 convert(const weight_words<8, steps> &words, int first,
+                                                int s, int r, const zero_addends<8> &zeros) {
     const u32 code = code_pair<8, steps>(words, first, s, r, 0, 0);
     const float zero = __uint_as_float(zeros.c[r]);
     const float low = __uint_as_float(0x4b000000u | (code & 0xffu)) - zero;

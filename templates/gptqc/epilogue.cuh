@@ -22,7 +22,8 @@ GPTQC_DEVICE float finish_element(const linear_args &args, float value, float up
   return value;
 }
 
-/// Stores the block's tile from sums[m][reduce_stride]; rows beyond M and columns beyond N are skipped.
+/// Stores the block's tile from sums[m][reduce_stride]; rows beyond M and columns beyond N are
+/// skipped.
 template <typename layer, typename tile>
 GPTQC_DEVICE void store_tile(const linear_args &args, const float *sums, int block_n, int block_m) {
   using s = shape<layer, tile>;

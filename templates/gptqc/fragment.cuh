@@ -1,4 +1,5 @@
-// Shared memory to registers: B fragments of X, a lane's words of the packed weights, scales, zero points.
+// Shared memory to registers: B fragments of X, a lane's words of the packed weights, scales, zero
+// points.
 #ifndef GPTQC_TEMPLATES_FRAGMENT_CUH
 #define GPTQC_TEMPLATES_FRAGMENT_CUH
 
@@ -21,7 +22,8 @@ GPTQC_DEVICE void load_activations(u32 (&b)[steps][shape<layer, tile>::m_tiles][
   for (int i = 0; i < steps; ++i) {
     if constexpr (s::m_tiles % 2 == 0) {
 #pragma unroll
-      for (int j = 0; j < s::m_tiles; j += 2) { // matrices: (j, k 0-7), (j, k 8-15), (j+1, ...), ...
+      for (int j = 0; j < s::m_tiles;
+           j += 2) { // matrices: (j, k 0-7), (j, k 8-15), (j+1, ...), ...
         const int row = first_row + (j + matrix / 2) * 8 + row_in_matrix;
         u32 d[4];
         ldmatrix_x4(d, stage + x_offset<tile>(row, (first_step + i) * 2 + matrix % 2));
@@ -61,7 +63,8 @@ GPTQC_DEVICE void load_plane(u32 *words, const u8 *stage, int t, int step) {
 
 /// The words of the block's local n16 tile `t` for `steps` steps from step `step` of the stage.
 template <typename layer, typename tile, int steps>
-GPTQC_DEVICE void load_weights(weight_words<layer::bits, steps> &words, const u8 *stage, int t, int step) {
+GPTQC_DEVICE void load_weights(weight_words<layer::bits, steps> &words, const u8 *stage, int t,
+                               int step) {
   if constexpr (has_plane<layer::bits, 8>::value)
     load_plane<layer, tile, 8, steps>(words.w8, stage, t, step);
   if constexpr (has_plane<layer::bits, 4>::value)
@@ -75,7 +78,8 @@ GPTQC_DEVICE void load_weights(weight_words<layer::bits, steps> &words, const u8
 /// Scales of rows r and r + 8 (r = lane / 4) of local tile `t` in scale row `row`.
 template <typename layer, typename tile>
 GPTQC_DEVICE void load_scales(float (&scales)[2], const u8 *stage, int t, int row) {
-  const u16 *from = (const u16 *)stage + (t * shape<layer, tile>::scale_rows + row) * 16 + lane_id() / 4;
+  const u16 *from =
+      (const u16 *)stage + (t * shape<layer, tile>::scale_rows + row) * 16 + lane_id() / 4;
   scales[0] = layer::scale::to_float(from[0]);
   scales[1] = layer::scale::to_float(from[8]);
 }

@@ -1,12 +1,14 @@
-// The gemv family: few tokens, so the time is that of reading the weights. Every warp streams its own slice
-// of k through a private ring of asynchronous copies and never waits for another warp while it does; X
-// lies in shared memory for the whole launch; a block walks over row tiles and the ring runs on across them.
+// The gemv family: few tokens, so the time is that of reading the weights. Every warp streams its
+// own slice of k through a private ring of asynchronous copies and never waits for another warp
+// while it does; X lies in shared memory for the whole launch; a block walks over row tiles and the
+// ring runs on across them.
 //
-// The tile has one more fact here: x_rows, the most tokens that the descriptor's M range puts into a block
-// (tile::m rounds it up to whole fragments).
+// The tile has one more fact here: x_rows, the most tokens that the descriptor's M range puts into
+// a block (tile::m rounds it up to whole fragments).
 //
-// Terms: a *unit* is what one ring slot holds, tile::k columns of one n16 tile with their scales; an *item*
-// is one row tile of the block (tile::n rows); a block takes items blockIdx.x, + gridDim.x, ...
+// Terms: a *unit* is what one ring slot holds, tile::k columns of one n16 tile with their scales;
+// an *item* is one row tile of the block (tile::n rows); a block takes items blockIdx.x, +
+// gridDim.x, ...
 #ifndef GPTQC_TEMPLATES_GEMV_CUH
 #define GPTQC_TEMPLATES_GEMV_CUH
 
@@ -25,16 +27,16 @@ template <typename tile> struct unit_tile {
 template <typename layer, typename tile> struct gemv_shape {
   using unit = shape<layer, unit_tile<tile>>;
   static constexpr int threads = tile::n_warps * tile::k_warps * 32;
-  static constexpr int units = unit::k_tiles;                            // of all of k
-  static constexpr int split_units = ceil_div(units, tile::split_k);     // of one split
+  static constexpr int units = unit::k_tiles;                        // of all of k
+  static constexpr int split_units = ceil_div(units, tile::split_k); // of one split
   static constexpr int slot_bytes = unit::weight_bytes + unit::scale_bytes + unit::zero_bytes;
   static constexpr int ring_bytes = tile::n_warps * tile::k_warps * tile::stages * slot_bytes;
-  static constexpr int unit_row_bytes = tile::k * 2;                     // of a row of X
+  static constexpr int unit_row_bytes = tile::k * 2; // of a row of X
   static constexpr int row_bytes = split_units * unit_row_bytes;
   static constexpr int x_bytes = tile::x_rows * row_bytes + unit_row_bytes; // and a unit of zeros
-  static constexpr int reduce_stride = tile::n + 4;                      // floats
+  static constexpr int reduce_stride = tile::n + 4;                         // floats
   static constexpr int reduce_floats = tile::k_warps * tile::m * reduce_stride;
-  static constexpr int tiles_per_part = tile::n / 16 / layer::parts;     // n16 tiles of an item
+  static constexpr int tiles_per_part = tile::n / 16 / layer::parts; // n16 tiles of an item
   static constexpr int part_tiles = (int)(layer::padded_n / layer::parts / 16);
   static constexpr int items = part_tiles / tiles_per_part;
   static_assert(part_tiles % tiles_per_part == 0, "items must be whole");
@@ -78,27 +80,31 @@ template <typename cursor> struct cursor_if<false, cursor> {
   using type = no_plane;
 };
 
-/// A warp's stream of units: its k slice [begin, end) of every item of the block, in order, through a private
-/// ring. Lanes share only scales and zero points, so a warp barrier is all that a slot needs.
+/// A warp's stream of units: its k slice [begin, end) of every item of the block, in order, through
+/// a private ring. Lanes share only scales and zero points, so a warp barrier is all that a slot
+/// needs.
 template <typename layer, typename tile> struct weight_stream {
   using g = gemv_shape<layer, tile>;
   template <int width>
-  using cursor = typename cursor_if<has_plane<layer::bits, width>::value, plane_cursor<layer, tile, width>>::type;
+  using cursor = typename cursor_if<has_plane<layer::bits, width>::value,
+                                    plane_cursor<layer, tile, width>>::type;
   cursor<8> p8;
   cursor<4> p4;
   cursor<2> p2;
   cursor<1> p1;
-  int begin, end;           // units of an item
-  int item, unit;           // next to copy
-  int scale_group;          // first scale row of that n16 tile, in groups
+  int begin, end;                 // units of an item
+  int item, unit;                 // next to copy
+  int scale_group;                // first scale row of that n16 tile, in groups
   int ring, copy_slot, read_slot; // offsets from `base`
   u8 *base;
 
-  __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args, int first_item, int split)
+  __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args, int first_item,
+                                           int split)
       : base(rings) {
     const int k_warp = warp_id() / tile::n_warps;
     ring = warp_id() * (tile::stages * g::slot_bytes);
-    const int first = first_unit<layer, tile>(split), count = first_unit<layer, tile>(split + 1) - first;
+    const int first = first_unit<layer, tile>(split),
+              count = first_unit<layer, tile>(split + 1) - first;
     begin = first + k_warp * count / tile::k_warps;
     end = first + (k_warp + 1) * count / tile::k_warps;
     item = begin == end ? g::items : first_item; // a warp may have nothing to stream
@@ -149,9 +155,9 @@ template <typename layer, typename tile> struct weight_stream {
     for (int i = 0; i < rows * pieces; i += 32) {
       const int j = i + lane_id(), row = j / pieces, piece = j % pieces;
       if (j < rows * pieces) {
-        const int group = layer::ragged
-                              ? (bytes ? group_of_step<layer>(args, first + row) : 0)
-                              : min_of(group_of_step<layer>(args, first) + row, layer::padded_groups - 1);
+        const int group = layer::ragged ? (bytes ? group_of_step<layer>(args, first + row) : 0)
+                                        : min_of(group_of_step<layer>(args, first) + row,
+                                                 layer::padded_groups - 1);
         const int at = scale_group + group;
         if (piece < 2)
           copy_async_16(to + row * 32 + piece * 16, args.scales + (i64)at * 16 + piece * 8, bytes);
@@ -161,8 +167,8 @@ template <typename layer, typename tile> struct weight_stream {
     }
   }
 
-  /// The next unit to compute with, once it has arrived; starts the copy of a later one into the slot
-  /// that all lanes have finished with.
+  /// The next unit to compute with, once it has arrived; starts the copy of a later one into the
+  /// slot that all lanes have finished with.
   __device__ __forceinline__ const u8 *next(const linear_args &args) {
     wait_copies<tile::stages - 2>();
     warp_barrier();
@@ -173,8 +179,9 @@ template <typename layer, typename tile> struct weight_stream {
   }
 };
 
-/// Starts (or, gathering, does) the copy of this split's columns of the block's tokens, and zeroes the unit
-/// that stands for tokens beyond M. The 16-byte pieces of a row are xor-swizzled by the row.
+/// Starts (or, gathering, does) the copy of this split's columns of the block's tokens, and zeroes
+/// the unit that stands for tokens beyond M. The 16-byte pieces of a row are xor-swizzled by the
+/// row.
 template <typename layer, typename tile, bool gather>
 GPTQC_DEVICE void copy_x_rows(u8 *x_rows, const linear_args &args, int block_m, int split) {
   using g = gemv_shape<layer, tile>;
@@ -198,12 +205,13 @@ GPTQC_DEVICE void copy_x_rows(u8 *x_rows, const linear_args &args, int block_m, 
   commit_copies();
 }
 
-/// Where a lane reads X for ldmatrix. Two offsets per m8 tile cover the swizzle: four steps later it repeats.
+/// Where a lane reads X for ldmatrix. Two offsets per m8 tile cover the swizzle: four steps later
+/// it repeats.
 template <typename layer, typename tile> struct x_reader {
   using g = gemv_shape<layer, tile>;
   const u8 *rows;
   int start[tile::m / 8], at[tile::m / 8]; // bytes; `at` moves with the unit
-  int stride[tile::m / 8];                 // bytes per unit: 0 for tokens beyond M, which read zeros
+  int stride[tile::m / 8]; // bytes per unit: 0 for tokens beyond M, which read zeros
 
   __device__ __forceinline__ x_reader(const u8 *x_rows, int tokens, int first) : rows(x_rows) {
     const int row_in_tile = lane_id() % 8, matrix = lane_id() / 8;
@@ -212,8 +220,9 @@ template <typename layer, typename tile> struct x_reader {
       const int row = j * 8 + row_in_tile;
       const bool exists = row < min_of(tokens, tile::x_rows);
       stride[j] = exists ? g::unit_row_bytes : 0;
-      start[j] = (exists ? row * g::row_bytes + first * g::unit_row_bytes : tile::x_rows * g::row_bytes) +
-                 ((matrix ^ row_in_tile) * 16);
+      start[j] =
+          (exists ? row * g::row_bytes + first * g::unit_row_bytes : tile::x_rows * g::row_bytes) +
+          ((matrix ^ row_in_tile) * 16);
       at[j] = start[j];
     }
   }
@@ -228,7 +237,8 @@ template <typename layer, typename tile> struct x_reader {
     for (int j = 0; j < tile::m / 8; ++j)
       at[j] += stride[j];
   }
-  /// b[s][j]: B fragment of step `step + s` of the unit, m8 tile j; `step` is a multiple of `steps`.
+  /// b[s][j]: B fragment of step `step + s` of the unit, m8 tile j; `step` is a multiple of
+  /// `steps`.
   template <int steps>
   __device__ __forceinline__ void load(u32 (&b)[steps][tile::m / 8][2], int step) const {
 #pragma unroll
@@ -251,8 +261,9 @@ template <typename layer, typename tile> struct x_reader {
 
 /// acc[j] += scale * ((code - zero) x) over `steps` steps of a unit that share a scale row.
 template <typename layer, typename tile, int steps>
-GPTQC_DEVICE void accumulate_unit(float (&acc)[tile::m / 8][4], const u32 (&b)[steps][tile::m / 8][2],
-                                  const u8 *slot, int unit, int step) {
+GPTQC_DEVICE void accumulate_unit(float (&acc)[tile::m / 8][4],
+                                  const u32 (&b)[steps][tile::m / 8][2], const u8 *slot, int unit,
+                                  int step) {
   using g = gemv_shape<layer, tile>;
   using u = unit_tile<tile>;
   const u8 *scale_rows = slot + g::unit::weight_bytes;
@@ -280,9 +291,9 @@ GPTQC_DEVICE void accumulate_unit(float (&acc)[tile::m / 8][4], const u32 (&b)[s
   }
 }
 
-/// Adds the k warps' sums of one item up, in order, into sums[0][m][reduce_stride] of the buffer that `parity`
-/// picks. Two buffers need one barrier per item: whoever still reads the other one has not
-/// arrived at the next barrier.
+/// Adds the k warps' sums of one item up, in order, into sums[0][m][reduce_stride] of the buffer
+/// that `parity` picks. Two buffers need one barrier per item: whoever still reads the other one
+/// has not arrived at the next barrier.
 template <typename layer, typename tile>
 GPTQC_DEVICE float *gemv_reduce(float *buffers, const float (&acc)[tile::m / 8][4], int parity) {
   using g = gemv_shape<layer, tile>;

@@ -1,5 +1,6 @@
-// Sums over k that end a tile: over the k warps of a block through shared memory, and over the splits of
-// the grid through the workspace. Both add in a fixed order, so results do not depend on timing.
+// Sums over k that end a tile: over the k warps of a block through shared memory, and over the
+// splits of the grid through the workspace. Both add in a fixed order, so results do not depend on
+// timing.
 #ifndef GPTQC_TEMPLATES_REDUCE_CUH
 #define GPTQC_TEMPLATES_REDUCE_CUH
 
@@ -8,8 +9,8 @@
 
 namespace gptqc {
 
-/// Writes the warps' accumulators to sums[k_warp][m][reduce_stride] and adds the k warps up into sums[0].
-/// Ends with a block barrier.
+/// Writes the warps' accumulators to sums[k_warp][m][reduce_stride] and adds the k warps up into
+/// sums[0]. Ends with a block barrier.
 template <typename layer, typename tile>
 GPTQC_DEVICE void
 reduce_warps(float *sums,

@@ -1,5 +1,6 @@
-// The simt family: one thread owns one packed row and walks k in scalar arithmetic. Any descriptor on any
-// GPU; nothing is shared with the tensor-core path but the packed bytes, so the two check each other.
+// The simt family: one thread owns one packed row and walks k in scalar arithmetic. Any descriptor
+// on any GPU; nothing is shared with the tensor-core path but the packed bytes, so the two check
+// each other.
 #ifndef GPTQC_TEMPLATES_SIMT_CUH
 #define GPTQC_TEMPLATES_SIMT_CUH
 
@@ -7,8 +8,8 @@
 
 namespace gptqc {
 
-/// The field of one plane for the code of row r (0..15) and column c (0..15) of k16 step `step` of packed
-/// tile `n_tile`: the bit order of "mma16.v1" read one code at a time.
+/// The field of one plane for the code of row r (0..15) and column c (0..15) of k16 step `step` of
+/// packed tile `n_tile`: the bit order of "mma16.v1" read one code at a time.
 template <typename layer, int width>
 GPTQC_DEVICE u32 plane_field(const linear_args &args, int n_tile, int step, int r, int c) {
   constexpr int chunk_steps = 16 / width;
@@ -22,7 +23,8 @@ GPTQC_DEVICE u32 plane_field(const linear_args &args, int n_tile, int step, int 
                   : width == 4 ? 4 * reg
                   : width == 2 ? 8 * (slot & 1) + pair
                                : 8 * (slot / 2 & 1) + (slot & 1) + pair;
-  const i64 planes_before = layer::padded_n * layer::padded_k / 8 * (layer::bits & ~(2 * width - 1));
+  const i64 planes_before =
+      layer::padded_n * layer::padded_k / 8 * (layer::bits & ~(2 * width - 1));
   const i64 lane_chunk = ((i64)n_tile * chunks + step / chunk_steps) * 32 + lane;
   const u32 value = ((const u32 *)(args.weights + planes_before + lane_chunk * 16))[word];
   return value >> (bit + 16 * (c & 1)) & ((1u << width) - 1);
@@ -44,8 +46,8 @@ GPTQC_DEVICE u32 code_at(const linear_args &args, int n_tile, int step, int r, i
 
 /// acc[m] += the products of k16 step `step` for this thread's row and all tokens of the tile.
 template <typename layer, typename tile>
-GPTQC_DEVICE void simt_accumulate(float (&acc)[tile::m], const linear_args &args, int block_n, int block_m,
-                                  int step) {
+GPTQC_DEVICE void simt_accumulate(float (&acc)[tile::m], const linear_args &args, int block_n,
+                                  int block_m, int step) {
   const int t = threadIdx.x / 16, r = threadIdx.x % 16;
   if (!valid_n_tile<layer, tile>(block_n, t))
     return;

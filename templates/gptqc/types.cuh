@@ -1,4 +1,5 @@
-// The two 16-bit element types as tags: conversion of single elements, and the tensor-core instruction.
+// The two 16-bit element types as tags: conversion of single elements, and the tensor-core
+// instruction.
 #ifndef GPTQC_TEMPLATES_TYPES_CUH
 #define GPTQC_TEMPLATES_TYPES_CUH
 

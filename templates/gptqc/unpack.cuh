@@ -1,5 +1,6 @@
-// Codes out of the bit planes of "mma16.v1": for register r of an A fragment of one k16 step, the pair of
-// codes (k even in the low half, k odd in the high half), left at a bit position that costs no shift.
+// Codes out of the bit planes of "mma16.v1": for register r of an A fragment of one k16 step, the
+// pair of codes (k even in the low half, k odd in the high half), left at a bit position that costs
+// no shift.
 #ifndef GPTQC_TEMPLATES_UNPACK_CUH
 #define GPTQC_TEMPLATES_UNPACK_CUH
 
@@ -18,7 +19,8 @@ template <int width, int steps> struct plane_words {
   static constexpr int count = steps * width >= 4 ? steps * width / 4 : 1;
 };
 
-/// A lane's words of `steps` consecutive k16 steps (a power of two, the first one a multiple of it).
+/// A lane's words of `steps` consecutive k16 steps (a power of two, the first one a multiple of
+/// it).
 template <int bits, int steps> struct weight_words {
   u32 w8[has_plane<bits, 8>::value ? plane_words<8, steps>::count : 1];
   u32 w4[has_plane<bits, 4>::value ? plane_words<4, steps>::count : 1];
@@ -26,7 +28,8 @@ template <int bits, int steps> struct weight_words {
   u32 w1[has_plane<bits, 1>::value ? plane_words<1, steps>::count : 1];
 };
 
-/// Where register r's field starts in its 8-bit window of the 2- and 1-bit planes: registers 0, 2, 1, 3.
+/// Where register r's field starts in its 8-bit window of the 2- and 1-bit planes: registers 0, 2,
+/// 1, 3.
 GPTQC_DEVICE constexpr int pair_position(int r) { return 2 * ((r >> 1) + 2 * (r & 1)); }
 
 /// Bit position where a code costs no shift, or only one that other registers share.
@@ -34,12 +37,12 @@ template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
   return bits <= 3 ? pair_position(r) : bits <= 6 ? 4 * (r & 1) : 0;
 }
 
-/// The codes of register r for step `s` of the words at bit `base` of each half, or-ed into `magic`; `s`, `r`
-/// and `base` are constants after unrolling. `first` is the step that the words start at: the 2- and
-/// 1-bit planes keep several steps in a word.
+/// The codes of register r for step `s` of the words at bit `base` of each half, or-ed into
+/// `magic`; `s`, `r` and `base` are constants after unrolling. `first` is the step that the words
+/// start at: the 2- and 1-bit planes keep several steps in a word.
 template <int bits, int steps>
-GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r, int base,
-                           u32 magic) {
+GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r,
+                           int base, u32 magic) {
   const int p2 = 8 * ((first + s) & 1);                            // window in a 2-bit word
   const int p1 = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1); // and in a 1-bit word
   const int i2 = plane_words<2, steps>::count == 1 ? 0 : s / 2;
@@ -49,8 +52,8 @@ GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, in
     code = and_or(words.w8[2 * s + (r >> 1)] >> (8 * (r & 1)), 0x00ff00ffu, code);
   if constexpr (has_plane<bits, 4>::value) {
     // Registers 2 and 3 share the shift by 8 when the base leaves them in nibble order.
-    const u32 nibbles = base == 4 * (r & 1) ? words.w4[s] >> (8 * (r >> 1))
-                                            : shift_left(words.w4[s], base - 4 * r);
+    const u32 nibbles =
+        base == 4 * (r & 1) ? words.w4[s] >> (8 * (r >> 1)) : shift_left(words.w4[s], base - 4 * r);
     code = and_or(nibbles, 0x000f000fu << base, code);
   }
   if constexpr (has_plane<bits, 2>::value) {

@@ -1,5 +1,6 @@
-// The reference on the GPU: dequantize and multiply in double, straight from plain codes, sharing nothing
-// with the packed layout or its kernels. Also gives sum (w x)^2 per output, which the tolerance needs.
+// The reference on the GPU: dequantize and multiply in double, straight from plain codes, sharing
+// nothing with the packed layout or its kernels. Also gives sum (w x)^2 per output, which the
+// tolerance needs.
 #include "gptqc/types.cuh"
 
 using namespace gptqc;
@@ -28,7 +29,7 @@ GPTQC_DEVICE float element(u16 bits, int is_bf16) {
 
 /// Grid: x = ceil(N / 64), y = ceil(M / 16); 256 threads, each 1 row n by 4 tokens.
 extern "C" __global__ void __launch_bounds__(256)
-reference_gemm(const __grid_constant__ reference_args args) {
+    reference_gemm(const __grid_constant__ reference_args args) {
   __shared__ double weights[tile_k][tile_n];
   __shared__ double tokens[tile_k][tile_m];
   const i64 n0 = (i64)blockIdx.x * tile_n, m0 = (i64)blockIdx.y * tile_m;
@@ -66,7 +67,8 @@ reference_gemm(const __grid_constant__ reference_args args) {
   for (int t = 0; t < 4; ++t) {
     const i64 m = m0 + first_token + t;
     if (n < args.n && m < args.m) {
-      args.y[m * args.n + n] = sum[t] + (args.bias ? (double)element(args.bias[n], args.act_bf16) : 0.0);
+      args.y[m * args.n + n] =
+          sum[t] + (args.bias ? (double)element(args.bias[n], args.act_bf16) : 0.0);
       args.squares[m * args.n + n] = square[t];
     }
   }

@@ -1,13 +1,14 @@
-// Repacks a layer's weights and scales into "mma16.v1" on the GPU: one thread builds one 16-byte chunk of a
-// plane. The host packer (runtime/core/WeightLayout.cpp) defines the result byte for byte.
+// Repacks a layer's weights and scales into "mma16.v1" on the GPU: one thread builds one 16-byte
+// chunk of a plane. The host packer (runtime/core/WeightLayout.cpp) defines the result byte for
+// byte.
 #include "gptqc/base.cuh"
 #include "gptqc/unpack.cuh"
 
 using namespace gptqc;
 
 struct repack_args {
-  const u8 *source;    // kind 0: codes u8 [K][N]; 1: continuous words, 2: planar words, [K*bits/32][N]
-  const int *perm;     // [Kp] source column or -1
+  const u8 *source; // kind 0: codes u8 [K][N]; 1: continuous words, 2: planar words, [K*bits/32][N]
+  const int *perm;  // [Kp] source column or -1
   const int *group_of; // [Kp/16]
   const u8 *zeros;     // [G][N]; null when symmetric
   u8 *weights;         // out: planes, widest first
@@ -20,8 +21,8 @@ struct repack_args {
 static_assert(sizeof(repack_args) == 88, "must match RepackArgs");
 
 struct repack_scales_args {
-  const u16 *scales; // [G][N]
-  const u8 *zeros;   // [G][N]; null when symmetric
+  const u16 *scales;  // [G][N]
+  const u8 *zeros;    // [G][N]; null when symmetric
   u16 *packed_scales; // out: [Np/16][Gp][16]
   u8 *packed_zeros;   // out: the same shape; null when symmetric
   i64 n, padded_n;
@@ -38,8 +39,10 @@ GPTQC_DEVICE i64 source_row(i64 row, i64 n, i64 padded_n, int parts) {
 }
 
 /// Code of (k, n) from 32-bit words that pack along k: `bits` words per 32 codes.
-GPTQC_DEVICE u32 code_from_words(const u32 *words, i64 n_count, int bits, bool planar, i64 k, i64 n) {
-  const u32 *block = words + k / 32 * bits * n_count + n; // word i of the block is block[i * n_count]
+GPTQC_DEVICE u32 code_from_words(const u32 *words, i64 n_count, int bits, bool planar, i64 k,
+                                 i64 n) {
+  const u32 *block =
+      words + k / 32 * bits * n_count + n; // word i of the block is block[i * n_count]
   const int j = (int)(k % 32);
   if (!planar) { // an LSB-first bit stream
     const int bit = j * bits, word = bit / 32, shift = bit % 32;
@@ -61,7 +64,8 @@ GPTQC_DEVICE u32 code_from_words(const u32 *words, i64 n_count, int bits, bool p
   return code;
 }
 
-extern "C" __global__ void __launch_bounds__(256) repack_weights(const __grid_constant__ repack_args args) {
+extern "C" __global__ void __launch_bounds__(256)
+    repack_weights(const __grid_constant__ repack_args args) {
   const i64 chunk_bytes_total = args.padded_n * args.padded_k / 8 * args.bits;
   const i64 index = (i64)blockIdx.x * 256 + threadIdx.x;
   if (index * 16 >= chunk_bytes_total)
@@ -80,7 +84,8 @@ extern "C" __global__ void __launch_bounds__(256) repack_weights(const __grid_co
   }
   const i64 local = index - plane_start / 16;
   const int lane = (int)(local % 32), steps = 16 / width;
-  const i64 chunks = args.padded_k / (16 * steps), chunk = local / 32 % chunks, tile = local / 32 / chunks;
+  const i64 chunks = args.padded_k / (16 * steps), chunk = local / 32 % chunks,
+            tile = local / 32 / chunks;
   u32 words[4] = {0, 0, 0, 0};
   for (int e = 0; e < 128 / width; ++e) { // codes of this lane: (step, register, half)
     const int slot = e / 8, reg = e / 2 % 4, half = e % 2;
@@ -110,7 +115,7 @@ extern "C" __global__ void __launch_bounds__(256) repack_weights(const __grid_co
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-repack_scales(const __grid_constant__ repack_scales_args args) {
+    repack_scales(const __grid_constant__ repack_scales_args args) {
   const i64 index = (i64)blockIdx.x * 256 + threadIdx.x;
   if (index >= args.padded_n * args.padded_groups)
     return;

@@ -104,6 +104,8 @@ TEST(Machine, ReportsADeadlockWithTheWaitingThreads) {
   const Report report = runKernel([] {
     u32 d[4];
     GPTQC_SHARED_MEMORY(shared);
+    ((u32 *)shared)[threadIdx.x] = 0;
+    block_barrier();
     if (threadIdx.x != 7)
       ldmatrix_x4(d, shared);
     else

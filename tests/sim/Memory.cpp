@@ -221,6 +221,8 @@ void *__tsan_memset(void *to, int value, size_t size) {
   gptqc::sim::touch(to, size, true);
   return std::memset(to, value, size);
 }
+void __tsan_vptr_update(void *, void *) {} // objects of the test code, not of kernels
+void __tsan_vptr_read(void *) {}
 void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}

@@ -1,5 +1,5 @@
-// Asynchronous 16-byte copies from global to shared memory (sm_80+). Before sm_80 the copy is a plain load
-// and store, commit and wait do nothing, and the block barrier alone publishes the data.
+// Asynchronous 16-byte copies from global to shared memory (sm_80+). Before sm_80 the copy is a
+// plain load and store, commit and wait do nothing, and the block barrier alone publishes the data.
 #ifndef GPTQC_TEMPLATES_PTX_CP_ASYNC_CUH
 #define GPTQC_TEMPLATES_PTX_CP_ASYNC_CUH
 
@@ -7,12 +7,13 @@
 
 namespace gptqc {
 
-/// Copies `bytes` (0..16) from `source` and fills the rest of the 16 bytes at `shared` with zero. Both
-/// addresses are 16-byte aligned; `source` is not read when `bytes` is 0.
+/// Copies `bytes` (0..16) from `source` and fills the rest of the 16 bytes at `shared` with zero.
+/// Both addresses are 16-byte aligned; `source` is not read when `bytes` is 0.
 GPTQC_DEVICE void copy_async_16(void *shared, const void *source, int bytes) {
 #if __CUDA_ARCH__ >= 800
   const u32 address = (u32)__cvta_generic_to_shared(shared);
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source), "r"(bytes)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
+               "r"(bytes)
                : "memory");
 #else
   u32x4 value = {0, 0, 0, 0};

@@ -1,5 +1,5 @@
-// Three-input logic in one instruction. The compiler splits (a & mask) | c in two when mask and c are both
-// immediates; here they are registers.
+// Three-input logic in one instruction. The compiler splits (a & mask) | c in two when mask and c
+// are both immediates; here they are registers.
 #ifndef GPTQC_TEMPLATES_PTX_LOP3_CUH
 #define GPTQC_TEMPLATES_PTX_LOP3_CUH
 

@@ -1,5 +1,6 @@
-// The CUDA language on a host compiler, for emitted kernels only: qualifiers, built-in variables and the few
-// built-in functions that the device headers use. Included ahead of every simulated source.
+// The CUDA language on a host compiler, for emitted kernels only: qualifiers, built-in variables
+// and the few built-in functions that the device headers use. Included ahead of every simulated
+// source.
 #ifndef GPTQC_TESTS_SIM_HOST_CUDA_HOST_H
 #define GPTQC_TESTS_SIM_HOST_CUDA_HOST_H
 

@@ -15,8 +15,9 @@ namespace gptqc {
 template <typename Op> inline u32 each_half(u32 a, u32 b, u32 c, DType type, Op op) {
   u32 result = 0;
   for (int shift = 0; shift < 32; shift += 16) {
-    const double value = op(double(toFloat(u16(a >> shift), type)), double(toFloat(u16(b >> shift), type)),
-                            double(toFloat(u16(c >> shift), type)));
+    const double value =
+        op(double(toFloat(u16(a >> shift), type)), double(toFloat(u16(b >> shift), type)),
+           double(toFloat(u16(c >> shift), type)));
     result |= u32(fromFloat(float(value), type)) << shift;
   }
   return result;

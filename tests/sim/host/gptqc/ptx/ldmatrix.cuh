@@ -1,4 +1,5 @@
-// Host version of ptx/ldmatrix.cuh (PTX ISA, "ldmatrix": lane l gets row l / 4, elements 2 (l % 4) and the next).
+// Host version of ptx/ldmatrix.cuh (PTX ISA, "ldmatrix": lane l gets row l / 4, elements 2 (l % 4)
+// and the next).
 #ifndef GPTQC_TEMPLATES_PTX_LDMATRIX_CUH
 #define GPTQC_TEMPLATES_PTX_LDMATRIX_CUH
 
