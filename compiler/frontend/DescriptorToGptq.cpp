@@ -18,13 +18,13 @@ mlir::OwningOpRef<mlir::ModuleOp> descriptorToGptq(mlir::MLIRContext &context, c
   builder.setInsertionPointToEnd(module->getBody());
 
   const auto matrix = [&](int64_t columns, DType type) {
-    const mlir::Type element = type == DType::F16 ? mlir::Type(builder.getF16Type())
-                                                  : mlir::Type(builder.getBF16Type());
+    const mlir::Type element =
+        type == DType::F16 ? mlir::Type(builder.getF16Type()) : mlir::Type(builder.getBF16Type());
     return mlir::RankedTensorType::get({mlir::ShapedType::kDynamic, columns}, element);
   };
   const mlir::Type x = matrix(d.k, d.act), y = matrix(d.outputColumns(), d.out);
-  auto function = mlir::func::FuncOp::create(builder, loc, "gptqc_linear",
-                                             builder.getFunctionType({x}, {y}));
+  auto function =
+      mlir::func::FuncOp::create(builder, loc, "gptqc_linear", builder.getFunctionType({x}, {y}));
   builder.setInsertionPointToStart(function.addEntryBlock());
   auto linear = gptq::LinearOp::create(
       builder, loc, y, function.getArgument(0), gptq::DescriptorAttr::get(&context, d),

@@ -13,8 +13,8 @@
 
 namespace gptqc {
 
-/// A module with `func.func @gptqc_linear(x) -> y` around one gptq.linear. The descriptor must be valid;
-/// the func and gptq dialects are loaded into the context.
+/// A module with `func.func @gptqc_linear(x) -> y` around one gptq.linear. The descriptor must be
+/// valid; the func and gptq dialects are loaded into the context.
 mlir::OwningOpRef<mlir::ModuleOp> descriptorToGptq(mlir::MLIRContext &context,
                                                    const Descriptor &descriptor,
                                                    const Target &target,
