@@ -26,6 +26,10 @@ public:
   std::string kind() const override { return "cuda"; }
   std::string device() const override { return context->describe(); }
 
+  void expect(const std::vector<Descriptor> &expected) override {
+    (void)context->kernels(expected); // what is kept of them is the disk cache
+  }
+
   Status prepare(const QuantizedMatrix &newMatrix, std::span<const int64_t> tokens) override {
     matrix = &newMatrix;
     kernels.clear();
@@ -77,12 +81,8 @@ private:
 
   Status compile(std::span<const int64_t> tokens) {
     std::vector<Descriptor> wanted;
-    for (int64_t m : tokens) {
-      Descriptor descriptor = matrix->descriptor;
-      descriptor.m = kernelRange(descriptor, m);
-      if (std::find(wanted.begin(), wanted.end(), descriptor) == wanted.end())
-        wanted.push_back(descriptor);
-    }
+    for (int64_t m : tokens)
+      addKernel(matrix->descriptor, m, wanted);
     std::vector<Result<LinearKernel>> loaded = context->kernels(wanted);
     for (size_t i = 0; i < wanted.size(); ++i) {
       GPTQC_TRY(loaded[i].status());

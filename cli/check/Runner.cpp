@@ -90,4 +90,11 @@ MRange kernelRange(const Descriptor &descriptor, int64_t m) {
   return {std::max(bucket.lo, descriptor.m.lo), std::min(bucket.hi, descriptor.m.hi)};
 }
 
+void addKernel(const Descriptor &layer, int64_t m, std::vector<Descriptor> &kernels) {
+  Descriptor kernel = layer;
+  kernel.m = kernelRange(layer, m);
+  if (std::find(kernels.begin(), kernels.end(), kernel) == kernels.end())
+    kernels.push_back(kernel);
+}
+
 } // namespace gptqc::cli

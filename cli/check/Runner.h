@@ -40,6 +40,10 @@ public:
   /// One line for the head of a report.
   virtual std::string device() const = 0;
 
+  /// Says which kernels will be asked for (the ranges as kernelRange gives them), so that they can
+  /// be compiled together. One that fails to compile is reported by its layer's prepare.
+  virtual void expect(const std::vector<Descriptor> &kernels) { (void)kernels; }
+
   /// Takes a layer in place of the one before, and gets ready to run it with these token counts.
   /// The matrix must outlive the runs.
   virtual Status prepare(const QuantizedMatrix &matrix, std::span<const int64_t> tokens) = 0;
@@ -69,6 +73,9 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
 /// The part of the bucket of m that the descriptor's own range holds: the range that m's kernel is
 /// compiled for.
 MRange kernelRange(const Descriptor &descriptor, int64_t m);
+
+/// Appends the descriptor of the kernel for m tokens of a layer, if it is not there yet.
+void addKernel(const Descriptor &layer, int64_t m, std::vector<Descriptor> &kernels);
 
 } // namespace gptqc::cli
 

@@ -126,6 +126,11 @@ std::vector<int64_t> tokensFor(const Descriptor &descriptor, const std::vector<i
 std::vector<VerifyRow> verifyLayers(const std::vector<VerifyLayer> &layers, Runner &runner,
                                     const VerifyOptions &options,
                                     const std::function<void(const VerifyRow &)> &report) {
+  std::vector<Descriptor> kernels;
+  for (const VerifyLayer &layer : layers)
+    for (int64_t m : tokensFor(layer.descriptor, options.tokens))
+      addKernel(layer.descriptor, m, kernels);
+  runner.expect(kernels);
   Verification verification(runner, options, report);
   for (const VerifyLayer &layer : layers)
     verification.verify(layer);

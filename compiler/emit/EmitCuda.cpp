@@ -96,7 +96,10 @@ private:
   }
 
   void printFor(mlir::scf::ForOp op) {
-    if (op->hasAttr(tile::TileDialect::getUnrollAttrName()))
+    const mlir::Attribute unroll = op->getAttr(tile::TileDialect::getUnrollAttrName());
+    if (auto factor = llvm::dyn_cast_or_null<mlir::IntegerAttr>(unroll))
+      line("#pragma unroll {}", factor.getInt());
+    else if (unroll)
       line("#pragma unroll");
     scopes.emplace_back();
     const std::string i = declare(

@@ -48,11 +48,12 @@ private:
   tile::RegistersType registers(llvm::ArrayRef<int64_t> shape, mlir::Type element) {
     return tile::RegistersType::get(builder.getContext(), shape, element);
   }
-  mlir::scf::ForOp loop(Value first, Value last, Value step, llvm::StringRef name, bool unroll) {
+  mlir::scf::ForOp loop(Value first, Value last, Value step, llvm::StringRef name,
+                        mlir::Attribute unroll = {}) {
     auto forOp = mlir::scf::ForOp::create(builder, loc, first, last, step);
     forOp->setAttr(tile::TileDialect::getNameAttrName(), builder.getStringAttr(name));
     if (unroll)
-      forOp->setAttr(tile::TileDialect::getUnrollAttrName(), builder.getUnitAttr());
+      forOp->setAttr(tile::TileDialect::getUnrollAttrName(), unroll);
     return forOp;
   }
   void placeBlock();
@@ -77,13 +78,16 @@ void KernelBuilder::multiplyStage(Value weights, Value scales, Value activations
   Value one = constant(1);
   Value steps = constant(plan.warpSteps);
   Value flush = constant(plan.flushSteps);
-  auto stepLoop = loop(zero, steps, flush, "step", true);
+  // The 2- and 1-bit planes keep up to four steps in a word: their shifts are constants when four
+  // steps are unrolled. More only lets ptxas hoist loads until it spills.
+  auto stepLoop =
+      loop(zero, steps, flush, "step", builder.getI64IntegerAttr(std::max(1, 4 / plan.flushSteps)));
   builder.setInsertionPointToStart(stepLoop.getBody());
   Value fragments = tile::LoadActivationsOp::create(
       builder, loc, registers({plan.flushSteps, plan.warpMTiles, 2}, builder.getI32Type()),
       activations, slot, stepLoop.getInductionVar());
   Value tiles = constant(plan.warpNTiles);
-  auto tileLoop = loop(zero, tiles, one, "t", true);
+  auto tileLoop = loop(zero, tiles, one, "t", builder.getUnitAttr());
   builder.setInsertionPointToStart(tileLoop.getBody());
   tile::AccumulateOp::create(builder, loc, sums, fragments, weights, scales, slot,
                              tileLoop.getInductionVar(), kTile, stepLoop.getInductionVar(),
@@ -100,7 +104,7 @@ void KernelBuilder::buildMma() {
       builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
   Value slot = constant(0);
   Value one = constant(1);
-  auto kLoop = loop(firstTile, lastTile, one, "kt", false);
+  auto kLoop = loop(firstTile, lastTile, one, "kt");
   {
     mlir::OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(kLoop.getBody());
@@ -127,7 +131,7 @@ void KernelBuilder::buildSimt() {
   Value sums =
       tile::AccumulatorOp::create(builder, loc, registers({schedule.tileM}, builder.getF32Type()));
   Value one = constant(1);
-  auto kLoop = loop(firstTile, lastTile, one, "kt", false);
+  auto kLoop = loop(firstTile, lastTile, one, "kt");
   {
     mlir::OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(kLoop.getBody());

@@ -49,8 +49,8 @@ void RegistersType::print(mlir::AsmPrinter &printer) const {
   printer << getElement() << '>';
 }
 
-/// attribute_c1: `tile.name` is a C identifier; attribute_c2: `tile.unroll` is a unit on an
-/// scf.for.
+/// attribute_c1: `tile.name` is a C identifier; attribute_c2: `tile.unroll` is a unit or a positive
+/// integer on an scf.for.
 llvm::LogicalResult TileDialect::verifyOperationAttribute(mlir::Operation *op,
                                                           mlir::NamedAttribute attribute) {
   if (attribute.getName() == getNameAttrName()) {
@@ -62,9 +62,11 @@ llvm::LogicalResult TileDialect::verifyOperationAttribute(mlir::Operation *op,
     return llvm::success();
   }
   if (attribute.getName() == getUnrollAttrName()) {
-    if (!llvm::isa<mlir::UnitAttr>(attribute.getValue()) ||
+    const auto factor = llvm::dyn_cast<mlir::IntegerAttr>(attribute.getValue());
+    const bool isFactor = factor && factor.getType().isInteger(64) && factor.getInt() > 0;
+    if ((!isFactor && !llvm::isa<mlir::UnitAttr>(attribute.getValue())) ||
         op->getName().getStringRef() != "scf.for")
-      return op->emitOpError() << "tile.unroll is a unit attribute of scf.for";
+      return op->emitOpError() << "tile.unroll is a unit or a positive i64 on an scf.for";
     return llvm::success();
   }
   return op->emitOpError() << "unknown attribute " << attribute.getName();

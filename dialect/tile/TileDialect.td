@@ -16,7 +16,8 @@ def Tile_Dialect : Dialect {
     every op that touches one keeps its place in the order.
 
     Two attributes of this dialect may stand on ops of others: `tile.name` (the variable that the emitter
-    declares for a loop counter or an arithmetic result) and `tile.unroll` on an scf.for.
+    declares for a loop counter or an arithmetic result) and `tile.unroll` on an scf.for (a unit: the
+    whole loop; an i64: that factor).
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;

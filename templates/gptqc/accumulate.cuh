@@ -7,6 +7,13 @@
 
 namespace gptqc {
 
+/// Which step of the 2- and 1-bit planes' words (up to four steps each) the first of `steps` is:
+/// known at compile time when a warp's part of a stage is whole words.
+template <typename layer, typename tile, int steps>
+GPTQC_DEVICE int word_window(int step, int stage_step) {
+  return steps % 4 == 0 ? 0 : shape<layer, tile>::warp_steps % 4 == 0 ? step : stage_step;
+}
+
 /// acc[t][j] += scale * ((code - zero) x) over `steps` steps of the warp's n16 tile `warp_tile`,
 /// for all its m8 tiles. `step` counts from the warp's first step in the stage; the steps share a
 /// scale row.
@@ -25,8 +32,7 @@ GPTQC_DEVICE void accumulate_scaled(float (&acc)[shape<layer, tile>::m_tiles][4]
   float scales[2];
   load_scales<layer, tile>(scales, s_stage, t, row);
   float partial[s::m_tiles][4] = {};
-  // Whole words of every plane per warp: the window of a step is then known at compile time.
-  const int window = s::warp_steps % 4 == 0 ? step : stage_step;
+  const int window = word_window<layer, tile, steps>(step, stage_step);
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
     u32 a[4];
@@ -61,7 +67,7 @@ GPTQC_DEVICE void accumulate_fragments(float (&acc)[shape<layer, tile>::m_tiles]
   const zero_addends<layer::bits> zeros = load_zeros<layer, tile>(s_stage, t, row);
   const u16 *scales = (const u16 *)s_stage + (t * s::scale_rows + row) * 16 + lane_id() / 4;
   const u32 scale0 = both_halves(scales[0]), scale1 = both_halves(scales[8]);
-  const int window = s::warp_steps % 4 == 0 ? step : stage_step;
+  const int window = word_window<layer, tile, steps>(step, stage_step);
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
     u32 a[4];

@@ -22,6 +22,11 @@ uint64_t addBuffer(Launch &launch, std::string name, std::vector<T> &data, bool 
   return reinterpret_cast<uint64_t>(data.data());
 }
 
+struct Call {
+  KernelEntry kernel;
+  LinearArgs args;
+};
+
 } // namespace
 
 Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptorText,
@@ -68,7 +73,12 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   launch.grid = {unsigned(facts.blocksN()), unsigned(facts.blocksM(m)), unsigned(facts.splitK)};
   launch.threads = facts.threads;
   launch.sharedBytes = size_t(facts.sharedBytes);
-  launch.kernel = [&] { kernel(args); };
+  const Call call = {kernel, args};
+  launch.kernel = [](const void *context) {
+    const auto *one = static_cast<const Call *>(context);
+    one->kernel(one->args);
+  };
+  launch.context = &call;
   report = run(launch);
 
   const Reference reference = referenceLinear(*matrix, dense.data(), k, m, 1);

@@ -61,7 +61,10 @@ void yieldFiber() {
 }
 
 void fiberMain() {
-  machine->launch->kernel();
+  const Launch &launch = *machine->launch;
+  watching = true;
+  launch.kernel(launch.context);
+  watching = false;
   Fiber &fiber = *machine->running;
   waitCopies(0); // copies in flight at exit still land in hardware
   fiber.thread.done = true;
@@ -179,6 +182,7 @@ Report run(const Launch &launch) {
 }
 
 void blockBarrier() {
+  const Unwatched unwatched;
   Machine &m = *machine;
   ++m.report.counters.barriers;
   const uint64_t generation = m.barrierGeneration;
@@ -196,6 +200,7 @@ void blockBarrier() {
 }
 
 void warpCollective(const char *name, void *operand, void (*body)(void *const operands[32])) {
+  const Unwatched unwatched;
   Machine &m = *machine;
   Thread &thread = m.running->thread;
   Warp &warp = m.warps[size_t(thread.linear / 32)];
@@ -227,6 +232,7 @@ void warpBarrier() {
 }
 
 void copyAsync16(void *shared, const void *source, int bytes) {
+  const Unwatched unwatched;
   if (bytes < 0 || bytes > 16)
     return fail(fmt::format("cp.async of {} bytes", bytes));
   if (reinterpret_cast<uintptr_t>(source) % 16 != 0 && bytes > 0)
@@ -244,12 +250,14 @@ void copyAsync16(void *shared, const void *source, int bytes) {
 }
 
 void commitCopies() {
+  const Unwatched unwatched;
   Thread &thread = currentThread();
   thread.groups.push_back(std::move(thread.open));
   thread.open.clear();
 }
 
 void waitCopies(int pending) {
+  const Unwatched unwatched;
   Thread &thread = currentThread();
   const size_t keep = size_t(pending);
   while (thread.groups.size() > keep) {

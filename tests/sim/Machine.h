@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -54,7 +53,10 @@ struct Buffer {
 };
 
 struct Launch {
-  std::function<void()> kernel; ///< one thread's body
+  /// One thread's body. Plain pointers, because a kernel's files are instrumented: inline library
+  /// code that they share with the simulator must not run while it watches.
+  void (*kernel)(const void *context) = nullptr;
+  const void *context = nullptr;
   Dim3 grid;
   int threads = 0;
   size_t sharedBytes = 0;

@@ -14,12 +14,14 @@ namespace {
 alignas(16) uint8_t source[1024];
 alignas(16) uint8_t result[1024];
 
-Report runKernel(std::function<void()> kernel, size_t sharedBytes = 1024) {
-  return run({std::move(kernel),
-              {1, 1, 1},
-              64,
-              sharedBytes,
-              {{"source", source, sizeof source, false}, {"result", result, sizeof result, true}}});
+Report runKernel(void (*kernel)(), size_t sharedBytes = 1024) {
+  return run(
+      {[](const void *context) { reinterpret_cast<void (*)()>(const_cast<void *>(context))(); },
+       reinterpret_cast<const void *>(kernel),
+       {1, 1, 1},
+       64,
+       sharedBytes,
+       {{"source", source, sizeof source, false}, {"result", result, sizeof result, true}}});
 }
 
 testing::AssertionResult finds(const Report &report, const char *what) {
@@ -44,7 +46,7 @@ TEST(Machine, SeesAMissingBarrier) {
 }
 
 TEST(Machine, SeesAnOverwriteOfWhatOthersRead) {
-  const auto body = [](bool barrier) {
+  static constexpr auto body = [](bool barrier) {
     GPTQC_SHARED_MEMORY(shared);
     u32 *words = (u32 *)shared;
     words[threadIdx.x] = 1;
@@ -54,8 +56,8 @@ TEST(Machine, SeesAnOverwriteOfWhatOthersRead) {
       block_barrier();
     words[threadIdx.x] = value + 1;
   };
-  EXPECT_EQ(runKernel([&] { body(true); }).text(), "");
-  EXPECT_TRUE(finds(runKernel([&] { body(false); }), "without a barrier between"));
+  EXPECT_EQ(runKernel([] { body(true); }).text(), "");
+  EXPECT_TRUE(finds(runKernel([] { body(false); }), "without a barrier between"));
 }
 
 void copyThrough(bool commit, int pending) {
@@ -86,11 +88,11 @@ TEST(Machine, SeesUninitializedSharedMemory) {
 }
 
 TEST(Machine, SeesAccessesOutOfBounds) {
-  const auto write = [](u32 at) {
+  static constexpr auto write = [](u32 at) {
     GPTQC_SHARED_MEMORY(shared);
     shared[at] = 1;
   };
-  EXPECT_TRUE(finds(runKernel([&] { write(1024); }), "no buffer"));
+  EXPECT_TRUE(finds(runKernel([] { write(1024); }), "no buffer"));
   EXPECT_TRUE(finds(runKernel([] { *(u32 *)(result + sizeof result - 2) = threadIdx.x; }),
                     "leaves the buffer"));
   EXPECT_TRUE(finds(runKernel([] { source[threadIdx.x] = 1; }), "read-only"));

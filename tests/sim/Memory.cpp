@@ -8,6 +8,8 @@
 
 namespace gptqc::sim {
 
+bool watching = false;
+
 namespace {
 
 // Who touched a byte last: a thread, or one of these.
@@ -171,6 +173,7 @@ void landCopy(const PendingCopy &copy) {
 void touch(const void *address, size_t bytes, bool isWrite) {
   if (!state.active)
     return;
+  const Unwatched unwatched;
   const auto *byte = static_cast<const uint8_t *>(address);
   if (onFiberStack(address))
     return;
@@ -196,29 +199,34 @@ void touch(const void *address, size_t bytes, bool isWrite) {
 
 } // namespace gptqc::sim
 
+static void hooked(const void *address, size_t bytes, bool isWrite) {
+  if (gptqc::sim::watching)
+    gptqc::sim::touch(address, bytes, isWrite);
+}
+
 // The instrumentation interface of -fsanitize=thread (GCC and Clang emit the same calls).
 extern "C" {
 #define GPTQC_SIM_HOOKS(size)                                                                      \
-  void __tsan_read##size(void *p) { gptqc::sim::touch(p, size, false); }                           \
-  void __tsan_write##size(void *p) { gptqc::sim::touch(p, size, true); }                           \
-  void __tsan_unaligned_read##size(void *p) { gptqc::sim::touch(p, size, false); }                 \
-  void __tsan_unaligned_write##size(void *p) { gptqc::sim::touch(p, size, true); }                 \
-  void __tsan_volatile_read##size(void *p) { gptqc::sim::touch(p, size, false); }                  \
-  void __tsan_volatile_write##size(void *p) { gptqc::sim::touch(p, size, true); }
+  void __tsan_read##size(void *p) { hooked(p, size, false); }                                      \
+  void __tsan_write##size(void *p) { hooked(p, size, true); }                                      \
+  void __tsan_unaligned_read##size(void *p) { hooked(p, size, false); }                            \
+  void __tsan_unaligned_write##size(void *p) { hooked(p, size, true); }                            \
+  void __tsan_volatile_read##size(void *p) { hooked(p, size, false); }                             \
+  void __tsan_volatile_write##size(void *p) { hooked(p, size, true); }
 GPTQC_SIM_HOOKS(1)
 GPTQC_SIM_HOOKS(2)
 GPTQC_SIM_HOOKS(4)
 GPTQC_SIM_HOOKS(8)
 GPTQC_SIM_HOOKS(16)
-void __tsan_read_range(void *p, size_t size) { gptqc::sim::touch(p, size, false); }
-void __tsan_write_range(void *p, size_t size) { gptqc::sim::touch(p, size, true); }
+void __tsan_read_range(void *p, size_t size) { hooked(p, size, false); }
+void __tsan_write_range(void *p, size_t size) { hooked(p, size, true); }
 void *__tsan_memcpy(void *to, const void *from, size_t size) {
-  gptqc::sim::touch(from, size, false);
-  gptqc::sim::touch(to, size, true);
+  hooked(from, size, false);
+  hooked(to, size, true);
   return std::memcpy(to, from, size);
 }
 void *__tsan_memset(void *to, int value, size_t size) {
-  gptqc::sim::touch(to, size, true);
+  hooked(to, size, true);
   return std::memset(to, value, size);
 }
 void __tsan_vptr_update(void *, void *) {} // objects of the test code, not of kernels

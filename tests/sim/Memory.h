@@ -12,6 +12,22 @@
 
 namespace gptqc::sim {
 
+/// True while kernel code runs: only then do the hooks check. The simulator's own functions, and
+/// library code that the linker took from an instrumented file, are not its subject.
+extern bool watching;
+
+/// Stops watching for a scope.
+class Unwatched {
+public:
+  Unwatched() : before(watching) { watching = false; }
+  ~Unwatched() { watching = before; }
+  Unwatched(const Unwatched &) = delete;
+  Unwatched &operator=(const Unwatched &) = delete;
+
+private:
+  bool before;
+};
+
 void memoryStart(const std::vector<Buffer> &buffers);
 /// Fresh, poisoned shared memory for a block.
 void memoryStartBlock(size_t sharedBytes);

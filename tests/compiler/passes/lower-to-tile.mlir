@@ -23,7 +23,7 @@
 // CHECK: scf.for %[[TILE:.*]] =
 // CHECK: tile.accumulate %[[ACC]][%[[TILE]]], %[[B]], %[[W]], %[[S]][%[[ZERO]]], k %[[KT]], step %[[STEP]] scaling <sums>
 // CHECK: {tile.name = "t", tile.unroll}
-// CHECK: {tile.name = "step", tile.unroll}
+// CHECK: {tile.name = "step", tile.unroll = 1 : i64}
 // CHECK: tile.barrier
 // CHECK: {tile.name = "kt"}
 // CHECK: tile.reduce_warps %[[ACC]] into %[[T]]

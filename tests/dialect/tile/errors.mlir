@@ -84,5 +84,14 @@ tile.kernel @accumulate_c2 attributes {
 
 // -----
 
-// expected-error @+1 {{tile.unroll is a unit attribute of scf.for}}
+// expected-error @+1 {{tile.unroll is a unit or a positive i64 on an scf.for}}
 "test.op"() {tile.unroll} : () -> () // attribute_c2
+
+// -----
+
+func.func @attribute_c2_factor(%i: index) {
+  // expected-error @+1 {{tile.unroll is a unit or a positive i64 on an scf.for}}
+  scf.for %j = %i to %i step %i {
+  } {tile.unroll = 0 : i64}
+  return
+}
