@@ -1,6 +1,7 @@
 // The nvrtc tier: kernels of a pairwise cover of the descriptor space compile for every target, and
 // default schedules neither spill nor get serialized. Needs NVRTC, no GPU. GPTQC_NVRTC_FULL=1
 // compiles the full product of the main factors instead.
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
@@ -17,7 +18,7 @@ namespace gptqc {
 namespace {
 
 constexpr int kMaxCompiles = 300;
-constexpr int kThreads = 2;
+constexpr unsigned kThreads = 2; // the full product takes all cores
 
 /// The factors, in the order of a row.
 enum Factor {
@@ -143,7 +144,9 @@ TEST(NvrtcCover, DefaultSchedulesCompileWithoutSpills) {
   };
   {
     std::vector<std::jthread> pool;
-    for (int i = 0; i < kThreads; ++i)
+    const unsigned threads =
+        isFull ? std::max(kThreads, std::thread::hardware_concurrency()) : kThreads;
+    for (unsigned i = 0; i < threads; ++i)
       pool.emplace_back(work);
   }
   for (const std::string &failure : failures)
