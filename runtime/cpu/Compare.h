@@ -15,10 +15,12 @@ namespace gptqc {
 inline constexpr uint16_t kPoison = 0x7fad;
 
 /// Largest relative Frobenius error accepted: 6e-4, or 5e-3 when act or out is bf16. Applied to
-/// outputs of at least kFrobeniusElements finite elements; for fewer, cancellation makes the ratio
-/// meaningless.
+/// outputs of at least kFrobeniusElements finite elements (for silu_mul: that are larger than
+/// kAbsoluteTolerance); for fewer, cancellation makes the ratio meaningless.
 double frobeniusLimit(const Descriptor &descriptor);
 inline constexpr int64_t kFrobeniusElements = 32;
+/// The absolute part of an element's tolerance.
+inline constexpr double kAbsoluteTolerance = 1e-6;
 
 /// |y - ref| that is accepted for one element: u_out |ref| + 8 u_w spread + 1e-6, with u_w the unit
 /// roundoff of the activations' type (weights are dequantized to it) and u_out of the output's.

@@ -133,3 +133,19 @@ TEST(Compare, HonoursTheRowStride) {
     std::copy_n(&f.at(row, 0), 96, padded.begin() + row * 100);
   EXPECT_TRUE(compareOutput(f.descriptor, f.reference, padded.data(), 100, 2).passed());
 }
+
+// Outputs that silu has squashed below the absolute tolerance do not count in the norm; others do.
+TEST(Compare, NormLeavesOutSquashedOutputsOfSiluMul) {
+  for (const bool silu : {true, false}) {
+    Fixture f(silu ? "w8 g-1 sym f16->bf16 n96 k256 m1.. silu_mul"
+                   : "w8 g-1 sym f16->bf16 n96 k256 m1..");
+    for (size_t i = 0; i < f.y.size(); ++i) {
+      f.reference.y[i] = 1e-30;
+      f.y[i] = floatToBfloat(1.1e-30f);
+    }
+    EXPECT_EQ(f.compare().passed(), silu) << f.compare().explain();
+    f.reference.y.assign(f.reference.y.size(), 1.0);
+    f.y.assign(f.y.size(), floatToBfloat(1.02f)); // within 8 u_w spread of some, above the norm
+    EXPECT_GT(f.compare().frobeniusLimit, 0);
+  }
+}
