@@ -10,6 +10,7 @@
 #include "gptqc/dequant.cuh"
 #include "gptqc/epilogue.cuh"
 #include "gptqc/fragment.cuh"
+#include "gptqc/gemv.cuh"
 #include "gptqc/reduce.cuh"
 #include "gptqc/simt.cuh"
 #include "gptqc/tile.cuh"
