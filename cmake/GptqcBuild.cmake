@@ -39,6 +39,18 @@ macro(gptqc_option_with_package name text package)
   endif()
 endmacro()
 
+# Declares gptqc_fmt: fmt inside our binaries, compiled once where Fmt.cpp knows the version, else header-only.
+function(gptqc_fmt_library)
+  if(fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
+    get_target_property(include fmt::fmt-header-only INTERFACE_INCLUDE_DIRECTORIES)
+    add_library(gptqc_fmt STATIC "${PROJECT_SOURCE_DIR}/cmake/Fmt.cpp")
+    target_include_directories(gptqc_fmt SYSTEM PUBLIC ${include})
+  else()
+    add_library(gptqc_fmt INTERFACE)
+    target_link_libraries(gptqc_fmt INTERFACE fmt::fmt-header-only)
+  endif()
+endfunction()
+
 # Declares gptqc_version, which holds the commit; linked by the tools and the runtime library alone.
 function(gptqc_version_library)
   set(source "${PROJECT_BINARY_DIR}/version/Version.cpp")
