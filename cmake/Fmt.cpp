@@ -1,5 +1,6 @@
-// The compiled part of fmt 9, once. Header-only fmt instantiates it in every file, which takes most of the
-// build's time; the distribution's libfmt is a shared library, which our binaries must not need.
+// The compiled part of fmt 9, once. Header-only fmt instantiates it in every file, which takes most
+// of the build's time; the distribution's libfmt is a shared library, which our binaries must not
+// need.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

@@ -45,7 +45,8 @@ llvm::LogicalResult verifyOp(mlir::Operation *op) {
       return op->emitOpError() << "only index arithmetic is emitted";
     return llvm::success();
   }
-  if (llvm::isa<mlir::scf::YieldOp>(op) || llvm::isa_and_nonnull<tile::TileDialect>(op->getDialect()))
+  if (llvm::isa<mlir::scf::YieldOp>(op) ||
+      llvm::isa_and_nonnull<tile::TileDialect>(op->getDialect()))
     return llvm::success();
   return op->emitOpError() << "has no form in CUDA C++";
 }

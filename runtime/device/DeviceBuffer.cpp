@@ -62,8 +62,8 @@ namespace {
 
 Status checkRange(int64_t offset, int64_t bytes, int64_t size) {
   if (offset < 0 || bytes < 0 || offset > size || bytes > size - offset)
-    return invalidArgument("device memory: bytes {} to {} of a buffer of {}", offset,
-                           offset + bytes, size);
+    return invalidArgument("device memory: {} bytes from byte {} on, of a buffer of {}", bytes,
+                           offset, size);
   return Status();
 }
 
