@@ -121,7 +121,7 @@ private:
   void warnAsymmetric() {
     add(Severity::Warning, "zeros-v1-asym",
         "asymmetric v1 zero points that GPTQModel >= 0.9 did not write: some readers refuse them",
-        std::string("fields are read one by one; ") + kRewrite);
+        fmt::format("fields are read one by one; {}", kRewrite));
   }
 
   void checkSym(const ZeroPoints &points) {
