@@ -30,7 +30,7 @@ enum Factor {
   Scales,
   Epilogue,
   Bucket,
-  Family_,
+  KernelKind,
   Shape,
   Gpu,
   Count
@@ -102,7 +102,7 @@ std::string compileRow(Compiler &compiler, const Row &row) {
     return d.status().message();
   const Target t = *Target::parse(kGpus[size_t(row[Gpu])]);
   std::optional<Schedule> schedule;
-  if (row[Family_] == 1)
+  if (row[KernelKind] == 1)
     schedule = *Schedule::parse("simt t128x4x16 warps4 stages1");
   Result<KernelImage> image = compiler.compileLinear(*d, t, schedule);
   if (!image.ok())
