@@ -28,6 +28,7 @@ Outcome run(const std::string &arguments) {
   const TempFolder temp;
   const std::string command =
       kTool + " " + arguments + " >" + (temp / "out").string() + " 2>" + (temp / "err").string();
+  // NOLINTNEXTLINE(bugprone-command-processor): the tests write the command lines
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, readText(temp / "out"),
           readText(temp / "err")};

@@ -27,6 +27,61 @@ struct Call {
   LinearArgs args;
 };
 
+/// What a kernel reads and writes.
+struct CaseData {
+  PackedWeights packed;
+  std::vector<uint16_t> x, y;
+  std::vector<uint8_t> workspace;
+  int64_t ldx = 0, ldy = 0;
+};
+
+CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
+                  const std::vector<uint16_t> &dense, int64_t m, int64_t k, int64_t columns) {
+  CaseData data;
+  data.packed = packWeights(matrix);
+  // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
+  data.ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
+  data.ldy = columns + 3;
+  data.x.assign(size_t(m * data.ldx), kPoison);
+  for (int64_t row = 0; row < m; ++row)
+    std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
+  data.y.assign(size_t(m * data.ldy), kPoison);
+  data.workspace.assign(size_t(facts.workspaceBytes(m)), 0);
+  return data;
+}
+
+LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
+  LinearArgs args;
+  args.weights = addBuffer(launch, "weights", data.packed.weights, false);
+  args.scales = addBuffer(launch, "scales", data.packed.scales, false);
+  args.zeros = addBuffer(launch, "zeros", data.packed.zeros, false);
+  args.groupOf = addBuffer(launch, "group_of", data.packed.groupOf, false);
+  args.perm = addBuffer(launch, "perm", data.packed.perm, false);
+  args.bias = addBuffer(launch, "bias", data.packed.bias, false);
+  args.x = addBuffer(launch, "x", data.x, false);
+  args.y = addBuffer(launch, "y", data.y, true);
+  args.workspace = addBuffer(launch, "workspace", data.workspace, true);
+  args.ldx = data.ldx;
+  args.ldy = data.ldy;
+  args.m = int32_t(m);
+  args.counterBytes = int32_t(kCounterBytes);
+  return args;
+}
+
+/// What a kernel must leave alone, or as it was.
+void checkSurroundings(const CaseData &data, const LaunchFacts &facts, int64_t m, int64_t columns,
+                       Report &report) {
+  for (int64_t row = 0; row < m; ++row)
+    for (int64_t column = columns; column < data.ldy; ++column)
+      if (data.y[size_t(row * data.ldy + column)] != kPoison)
+        report.errors.push_back(
+            fmt::format("y[{}][{}] behind the row was overwritten", row, column));
+  const int64_t counters = facts.splitK > 1 ? kCounterBytes : 0;
+  if (std::any_of(data.workspace.begin(), data.workspace.begin() + counters,
+                  [](uint8_t byte) { return byte != 0; }))
+    report.errors.push_back("a split-K counter was not left at zero");
+}
+
 } // namespace
 
 Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptorText,
@@ -42,38 +97,16 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
     report.errors.push_back(matrix.status().message());
     return report;
   }
-  PackedWeights packed = packWeights(*matrix);
   const int64_t k = descriptor->k, columns = descriptor->outputColumns();
-  // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
-  const int64_t ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
-  const int64_t ldy = columns + 3;
   const std::vector<uint16_t> dense =
       syntheticActivations(inputs, m, k, descriptor->act, seed + 1, 1);
-  std::vector<uint16_t> x(size_t(m * ldx), kPoison);
-  for (int64_t row = 0; row < m; ++row)
-    std::copy_n(dense.begin() + row * k, k, x.begin() + row * ldx);
-  std::vector<uint16_t> y(size_t(m * ldy), kPoison);
-  std::vector<uint8_t> workspace(size_t(facts.workspaceBytes(m)), 0);
+  CaseData data = makeData(*matrix, facts, dense, m, k, columns);
 
   Launch launch;
-  LinearArgs args;
-  args.weights = addBuffer(launch, "weights", packed.weights, false);
-  args.scales = addBuffer(launch, "scales", packed.scales, false);
-  args.zeros = addBuffer(launch, "zeros", packed.zeros, false);
-  args.groupOf = addBuffer(launch, "group_of", packed.groupOf, false);
-  args.perm = addBuffer(launch, "perm", packed.perm, false);
-  args.bias = addBuffer(launch, "bias", packed.bias, false);
-  args.x = addBuffer(launch, "x", x, false);
-  args.y = addBuffer(launch, "y", y, true);
-  args.workspace = addBuffer(launch, "workspace", workspace, true);
-  args.ldx = ldx;
-  args.ldy = ldy;
-  args.m = int32_t(m);
-  args.counterBytes = int32_t(kCounterBytes);
+  const Call call = {kernel, addBuffers(launch, data, m)};
   launch.grid = {unsigned(facts.blocksN()), unsigned(facts.blocksM(m)), unsigned(facts.splitK)};
   launch.threads = facts.threads;
   launch.sharedBytes = size_t(facts.sharedBytes);
-  const Call call = {kernel, args};
   launch.kernel = [](const void *context) {
     const auto *one = static_cast<const Call *>(context);
     one->kernel(one->args);
@@ -82,18 +115,10 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   report = run(launch);
 
   const Reference reference = referenceLinear(*matrix, dense.data(), k, m, 1);
-  const Comparison comparison = compareOutput(*descriptor, reference, y.data(), ldy, 1);
+  const Comparison comparison = compareOutput(*descriptor, reference, data.y.data(), data.ldy, 1);
   if (!comparison.passed())
     report.errors.push_back(comparison.explain());
-  for (int64_t row = 0; row < m; ++row)
-    for (int64_t column = columns; column < ldy; ++column)
-      if (y[size_t(row * ldy + column)] != kPoison)
-        report.errors.push_back(
-            fmt::format("y[{}][{}] behind the row was overwritten", row, column));
-  const int64_t counters = facts.splitK > 1 ? kCounterBytes : 0;
-  if (std::any_of(workspace.begin(), workspace.begin() + counters,
-                  [](uint8_t byte) { return byte != 0; }))
-    report.errors.push_back("a split-K counter was not left at zero");
+  checkSurroundings(data, facts, m, columns, report);
   return report;
 }
 

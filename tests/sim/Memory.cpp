@@ -205,6 +205,8 @@ static void hooked(const void *address, size_t bytes, bool isWrite) {
 }
 
 // The instrumentation interface of -fsanitize=thread (GCC and Clang emit the same calls).
+// The compiler chose these names.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 extern "C" {
 #define GPTQC_SIM_HOOKS(size)                                                                      \
   void __tsan_read##size(void *p) { hooked(p, size, false); }                                      \
@@ -235,3 +237,4 @@ void __tsan_func_entry(void *) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}
 }
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
