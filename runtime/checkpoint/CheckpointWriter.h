@@ -11,8 +11,8 @@
 #include "runtime/checkpoint/HfFolder.h"
 #include "runtime/checkpoint/OutputFolder.h"
 #include "runtime/checkpoint/QuantConfig.h"
-#include "runtime/checkpoint/SafeTensorsWriter.h"
 #include "runtime/core/QuantizedMatrix.h"
+#include "runtime/core/SafeTensorsWriter.h"
 
 namespace gptqc {
 

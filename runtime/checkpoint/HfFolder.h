@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "runtime/checkpoint/SafeTensors.h"
 #include "runtime/core/Descriptor.h"
+#include "runtime/core/SafeTensors.h"
 
 namespace gptqc {
 

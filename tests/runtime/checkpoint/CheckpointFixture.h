@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "runtime/checkpoint/Checkpoint.h"
-#include "runtime/checkpoint/SafeTensorsWriter.h"
 #include "runtime/core/Float16.h"
+#include "runtime/core/SafeTensorsWriter.h"
 #include "tests/support/TempFolder.h"
 
 namespace gptqc::testing {

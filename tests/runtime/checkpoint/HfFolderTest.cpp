@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "runtime/checkpoint/SafeTensorsWriter.h"
+#include "runtime/core/SafeTensorsWriter.h"
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;

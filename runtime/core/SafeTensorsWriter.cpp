@@ -1,5 +1,5 @@
 // Header first, then each tensor at the offset the header gave it.
-#include "runtime/checkpoint/SafeTensorsWriter.h"
+#include "runtime/core/SafeTensorsWriter.h"
 
 #include <algorithm>
 

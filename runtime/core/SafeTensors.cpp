@@ -1,5 +1,5 @@
 // The hostile-header checks. Offsets are trusted only after all of them passed.
-#include "runtime/checkpoint/SafeTensors.h"
+#include "runtime/core/SafeTensors.h"
 
 #include <algorithm>
 #include <array>

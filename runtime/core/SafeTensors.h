@@ -1,8 +1,8 @@
 // Reads safetensors files: an 8-byte header length, a JSON header, then the tensors' bytes. The
 // file is mapped, so opening a large model costs its header alone. Every claim of the header is
 // checked.
-#ifndef GPTQC_RUNTIME_CHECKPOINT_SAFETENSORS_H
-#define GPTQC_RUNTIME_CHECKPOINT_SAFETENSORS_H
+#ifndef GPTQC_RUNTIME_CORE_SAFETENSORS_H
+#define GPTQC_RUNTIME_CORE_SAFETENSORS_H
 
 #include <cstdint>
 #include <filesystem>
@@ -101,4 +101,4 @@ private:
 
 } // namespace gptqc
 
-#endif // GPTQC_RUNTIME_CHECKPOINT_SAFETENSORS_H
+#endif // GPTQC_RUNTIME_CORE_SAFETENSORS_H

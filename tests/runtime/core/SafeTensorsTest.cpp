@@ -1,11 +1,11 @@
 // Headers that lie, and files that are cut short: each is refused with the reason.
-#include "runtime/checkpoint/SafeTensors.h"
+#include "runtime/core/SafeTensors.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 
-#include "runtime/checkpoint/SafeTensorsWriter.h"
+#include "runtime/core/SafeTensorsWriter.h"
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;

@@ -1,15 +1,15 @@
 // Writes a safetensors file whose tensors are produced one by one, in any order and by several
 // threads, so that a model never has to be in memory. Deterministic: the same tensors give the same
 // bytes.
-#ifndef GPTQC_RUNTIME_CHECKPOINT_SAFETENSORSWRITER_H
-#define GPTQC_RUNTIME_CHECKPOINT_SAFETENSORSWRITER_H
+#ifndef GPTQC_RUNTIME_CORE_SAFETENSORSWRITER_H
+#define GPTQC_RUNTIME_CORE_SAFETENSORSWRITER_H
 
 #include <map>
 #include <memory>
 #include <mutex>
 
-#include "runtime/checkpoint/SafeTensors.h"
 #include "runtime/core/AtomicFile.h"
+#include "runtime/core/SafeTensors.h"
 
 namespace gptqc {
 
@@ -58,4 +58,4 @@ template <typename T> std::span<const uint8_t> bytesOf(const std::vector<T> &val
 
 } // namespace gptqc
 
-#endif // GPTQC_RUNTIME_CHECKPOINT_SAFETENSORSWRITER_H
+#endif // GPTQC_RUNTIME_CORE_SAFETENSORSWRITER_H
