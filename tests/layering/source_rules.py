@@ -15,7 +15,7 @@ LAYERS = {
     "runtime/checkpoint": ["runtime/core"],
     "runtime/cpu": ["runtime/core"],
     "runtime/device": ["runtime/core"],
-    "runtime/solver": ["runtime/core", "runtime/checkpoint"],
+    "runtime/solver": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device"],
     "runtime/model": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device"],
     "runtime/dispatch": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device"],
     "runtime/capi": ["runtime", "gptqc"],
