@@ -74,12 +74,12 @@ void checkSurroundings(const CaseData &data, const LaunchFacts &facts, int64_t m
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = columns; column < data.ldy; ++column)
       if (data.y[size_t(row * data.ldy + column)] != kPoison)
-        report.errors.push_back(
+        report.errors.emplace_back(
             fmt::format("y[{}][{}] behind the row was overwritten", row, column));
   const int64_t counters = facts.splitK > 1 ? kCounterBytes : 0;
   if (std::any_of(data.workspace.begin(), data.workspace.begin() + counters,
                   [](uint8_t byte) { return byte != 0; }))
-    report.errors.push_back("a split-K counter was not left at zero");
+    report.errors.emplace_back("a split-K counter was not left at zero");
 }
 
 } // namespace
@@ -89,12 +89,12 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   Report report;
   const Result<Descriptor> descriptor = Descriptor::parse(descriptorText);
   if (!descriptor) {
-    report.errors.push_back(descriptor.status().message());
+    report.errors.emplace_back(descriptor.status().message());
     return report;
   }
   Result<QuantizedMatrix> matrix = syntheticLayer(*descriptor, seed, 1);
   if (!matrix) {
-    report.errors.push_back(matrix.status().message());
+    report.errors.emplace_back(matrix.status().message());
     return report;
   }
   const int64_t k = descriptor->k, columns = descriptor->outputColumns();
@@ -117,7 +117,7 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
   const Reference reference = referenceLinear(*matrix, dense.data(), k, m, 1);
   const Comparison comparison = compareOutput(*descriptor, reference, data.y.data(), data.ldy, 1);
   if (!comparison.passed())
-    report.errors.push_back(comparison.explain());
+    report.errors.emplace_back(comparison.explain());
   checkSurroundings(data, facts, m, columns, report);
   return report;
 }

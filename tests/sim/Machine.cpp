@@ -1,15 +1,16 @@
-// Fibers, barriers, collectives and asynchronous copies of the simulator.
+// Fibers and their schedule, the life of a cluster, and deadlock reports.
 #include "tests/sim/Machine.h"
 
 #include <algorithm>
 #include <csetjmp>
-#include <cstring>
-#include <memory>
+#include <map>
 #include <ucontext.h>
 
 #include <fmt/format.h>
 
 #include "tests/sim/Memory.h"
+#include "tests/sim/Sites.h"
+#include "tests/sim/State.h"
 
 namespace gptqc::sim {
 
@@ -18,46 +19,33 @@ namespace {
 constexpr size_t kStackBytes = 256 * 1024;
 constexpr size_t kMaxErrors = 32;
 
-struct Warp {
-  const char *operation = nullptr; ///< that the arrived lanes are in
-  void *operands[32] = {};
-  int arrived = 0;
-  uint64_t generation = 0;
-};
-
 } // namespace
 
 struct Fiber {
   Thread thread;
-  uint8_t *stack = nullptr; ///< kStackBytes of Machine::stacks
+  uint8_t *stack = nullptr; ///< kStackBytes of State::stacks
   ucontext_t start;
   jmp_buf resume;
   bool started = false;
 };
 
+State *machine = nullptr;
+bool watching = false;
+
 namespace {
 
-struct Machine {
-  const Launch *launch = nullptr;
-  Report report;
-  Block block;
-  std::vector<Fiber> fibers;
-  std::unique_ptr<uint8_t[]> stacks; ///< of all fibers, in one piece
-  std::vector<Warp> warps;
-  Fiber *running = nullptr;
-  jmp_buf scheduler;
-  int arrivedAtBarrier = 0, live = 0;
-  uint64_t barrierGeneration = 0;
-  uint64_t progress = 0; ///< grows whenever a wait ends or a thread finishes
-};
+jmp_buf scheduler;
 
-Machine *machine = nullptr;
+bool finished() {
+  const size_t errors = machine->report.errors.size();
+  return errors >= kMaxErrors || (errors > 0 && machine->launch->stopAtFirst);
+}
 
 /// Back to the scheduler; returns when this fiber is chosen again.
 void yieldFiber() {
   ++machine->report.counters.switches;
   if (_setjmp(machine->running->resume) == 0)
-    _longjmp(machine->scheduler, 1);
+    _longjmp(scheduler, 1);
 }
 
 void fiberMain() {
@@ -65,24 +53,23 @@ void fiberMain() {
   watching = true;
   launch.kernel(launch.context);
   watching = false;
-  Fiber &fiber = *machine->running;
-  waitCopies(0); // copies in flight at exit still land in hardware
-  fiber.thread.done = true;
+  Thread &thread = currentThread();
+  checkThreadEnd(thread);
+  thread.done = true;
   --machine->live;
-  ++machine->progress;
-  // Threads that left count as arrived.
-  if (machine->live > 0 && machine->arrivedAtBarrier == machine->live) {
-    machine->arrivedAtBarrier = 0;
-    ++machine->barrierGeneration;
-    memoryBarrier();
-  }
-  _longjmp(machine->scheduler, 1);
+  --thread.block->live;
+  leaveBarriers(*thread.block);
+  if (thread.block->live == 0)
+    checkBlockEnd(*thread.block);
+  _longjmp(scheduler, 1);
 }
 
 void resumeFiber(Fiber &fiber) {
   machine->running = &fiber;
-  if (_setjmp(machine->scheduler) != 0)
+  if (_setjmp(scheduler) != 0) {
+    machine->running = nullptr;
     return;
+  }
   if (fiber.started)
     _longjmp(fiber.resume, 1);
   fiber.started = true;
@@ -94,64 +81,152 @@ void resumeFiber(Fiber &fiber) {
   setcontext(&fiber.start);
 }
 
-std::string deadlockReport() {
-  std::string text = fmt::format("deadlock in block ({},{},{}):", machine->block.index.x,
-                                 machine->block.index.y, machine->block.index.z);
-  int listed = 0;
-  for (const Fiber &fiber : machine->fibers)
-    if (!fiber.thread.done && listed++ < 8)
-      text += fmt::format(" thread {} waits for {};", fiber.thread.linear,
-                          fiber.thread.waitingFor ? fiber.thread.waitingFor : "nothing");
-  return fmt::format("{} {} threads wait", text, listed);
+/// "0-31, 64" of ascending numbers.
+std::string ranges(const std::vector<int> &numbers) {
+  std::string text;
+  for (size_t i = 0; i < numbers.size();) {
+    size_t j = i;
+    while (j + 1 < numbers.size() && numbers[j + 1] == numbers[j] + 1)
+      ++j;
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", numbers[i]);
+    if (j > i)
+      text += fmt::format("-{}", numbers[j]);
+    i = j + 1;
+  }
+  return text;
 }
 
-void runBlock() {
-  Machine &m = *machine;
-  const int threads = m.launch->threads;
-  memoryStartBlock(m.launch->sharedBytes);
-  m.warps.assign(size_t((threads + 31) / 32), {});
-  m.arrivedAtBarrier = 0;
-  m.live = threads;
-  for (int i = 0; i < threads; ++i) {
+/// Which threads of which block wait for what, those with the same reason together.
+std::string deadlockReport() {
+  std::map<std::string, std::vector<int>> waiting;
+  for (const Fiber &fiber : machine->fibers) {
+    const Thread &thread = fiber.thread;
+    if (thread.done)
+      continue;
+    const Dim3 &block = thread.block->index;
+    const std::string detail = thread.wait.detail ? thread.wait.detail(thread.wait.on) : "";
+    waiting[fmt::format("of block ({},{},{}) wait for {}{}", block.x, block.y, block.z,
+                        thread.wait.what, detail)]
+        .push_back(int(thread.index.x));
+  }
+  std::string text = "deadlock:";
+  for (const auto &[reason, threads] : waiting)
+    text += fmt::format(" threads {} {};", ranges(threads), reason);
+  return text;
+}
+
+void startBlock(BlockState &block, int rank, Dim3 index) {
+  const int threads = machine->launch->threads;
+  block.index = index;
+  block.rank = rank;
+  block.live = threads;
+  for (int i = 0; i < 16; ++i)
+    block.barriers[i].id = i;
+  block.warps.resize(size_t((threads + 31) / 32));
+  block.warpgroups.resize(size_t((threads + 127) / 128));
+}
+
+void startCluster(Dim3 first) {
+  State &m = *machine;
+  const int threads = m.launch->threads, size = m.launch->cluster;
+  m.blocks = std::vector<BlockState>(size_t(size));
+  for (int rank = 0; rank < size; ++rank)
+    startBlock(m.blocks[size_t(rank)], rank, {first.x + unsigned(rank), first.y, first.z});
+  m.live = size * threads;
+  m.components = m.live + 1; // and State::predecessor
+  m.clusterBarrier = Barrier();
+  m.mbarriers.clear();
+  m.loads.clear();
+  memoryStartCluster(m.launch->sharedBytes, size);
+  for (int i = 0; i < m.live; ++i) {
     Fiber &fiber = m.fibers[size_t(i)];
-    fiber.thread = {};
-    fiber.thread.index = {unsigned(i), 0, 0};
-    fiber.thread.linear = i;
+    fiber.thread = Thread();
+    fiber.thread.index = {unsigned(i % threads), 0, 0};
+    fiber.thread.id = i;
+    fiber.thread.block = &m.blocks[size_t(i / threads)];
     fiber.started = false;
   }
+}
+
+bool blocked(const Thread &thread) {
+  return thread.done || (thread.wait.counter && *thread.wait.counter == thread.wait.seen);
+}
+
+void runCluster(Dim3 first) {
+  State &m = *machine;
+  startCluster(first);
   while (m.live > 0) {
-    const uint64_t before = m.progress;
-    for (Fiber &fiber : m.fibers)
-      if (!fiber.thread.done)
-        resumeFiber(fiber);
-    if (m.progress == before && m.live > 0) {
+    bool ran = false;
+    for (size_t i = 0; i < m.fibers.size() && !finished(); ++i) {
+      Fiber &fiber = m.fibers[m.launch->backwards ? m.fibers.size() - 1 - i : i];
+      if (blocked(fiber.thread))
+        continue;
+      resumeFiber(fiber);
+      ran = true;
+    }
+    if (finished())
+      return;
+    // Copies land as late as they can: when no thread can go on without one.
+    if (!ran && !landOneLoad()) {
       fail(deadlockReport());
       return;
     }
-    if (m.report.errors.size() >= kMaxErrors)
-      return;
   }
-  m.report.counters.threads += uint64_t(threads);
-  ++m.report.counters.blocks;
+  while (landOneLoad()) {
+  }
+  endCluster();
+  m.report.counters.threads += uint64_t(m.threads());
+  m.report.counters.blocks += m.blocks.size();
+  ++m.cluster;
+}
+
+/// The grid in clusters, in the order of the launch.
+void runGrid() {
+  const Launch &launch = *machine->launch;
+  const unsigned columns = launch.grid.x / unsigned(launch.cluster);
+  const unsigned count = columns * launch.grid.y * launch.grid.z;
+  for (unsigned i = 0; i < count && !finished(); ++i) {
+    const unsigned at = launch.backwards ? count - 1 - i : i;
+    runCluster({at % columns * unsigned(launch.cluster), at / columns % launch.grid.y,
+                at / columns / launch.grid.y});
+  }
 }
 
 } // namespace
 
 Thread &currentThread() { return machine->running->thread; }
-Dim3 threadIndex() { return machine->running->thread.index; }
+Dim3 threadIndex() { return currentThread().index; }
 
-Block currentBlock() { return machine->block; }
-
-std::string Report::text() const {
-  std::string result;
-  for (const std::string &error : errors)
-    result += error + "\n";
-  return result;
+Place currentBlock() {
+  const Launch &launch = *machine->launch;
+  const BlockState &block = *currentThread().block;
+  return {block.index,
+          {unsigned(launch.threads), 1, 1},
+          launch.grid,
+          unsigned(block.rank),
+          unsigned(launch.cluster)};
 }
 
-void fail(std::string what) {
-  if (machine->report.errors.size() < kMaxErrors)
-    machine->report.errors.push_back(std::move(what));
+void waitWhile(const Wait &wait) {
+  Thread &thread = currentThread();
+  thread.wait = wait;
+  while (*wait.counter == wait.seen)
+    yieldFiber();
+  thread.wait = Wait();
+}
+
+std::string who(const Thread &thread) {
+  const Dim3 &block = thread.block->index;
+  return fmt::format("block ({},{},{}) thread {}", block.x, block.y, block.z, thread.index.x);
+}
+
+void fail(std::string what, const void *site) {
+  State &m = *machine;
+  if (m.report.errors.size() < kMaxErrors)
+    m.report.errors.emplace_back(std::move(what), site);
+  // The run is over: the fiber that failed never continues.
+  if (m.running && m.launch->stopAtFirst)
+    _longjmp(scheduler, 1);
 }
 
 bool onFiberStack(const void *address) {
@@ -159,112 +234,34 @@ bool onFiberStack(const void *address) {
   return address >= first && address < first + machine->fibers.size() * kStackBytes;
 }
 
+std::string Report::text() const {
+  std::string result;
+  for (const Finding &error : errors) {
+    const std::string site = error.site ? describeSite(error.site) : "";
+    result += error.what + (site.empty() ? "" : " [" + site + "]") + "\n";
+  }
+  return result;
+}
+
 Report run(const Launch &launch) {
-  Machine local;
+  State local;
   machine = &local;
   local.launch = &launch;
-  local.fibers = std::vector<Fiber>(size_t(launch.threads));
+  if (launch.cluster < 1 || launch.grid.x % unsigned(launch.cluster) != 0) {
+    local.report.errors.emplace_back(fmt::format(
+        "a grid of {} blocks along x has no clusters of {}", launch.grid.x, launch.cluster));
+    machine = nullptr;
+    return local.report;
+  }
+  local.fibers = std::vector<Fiber>(size_t(launch.threads) * size_t(launch.cluster));
   local.stacks = std::make_unique_for_overwrite<uint8_t[]>(local.fibers.size() * kStackBytes);
   for (size_t i = 0; i < local.fibers.size(); ++i)
     local.fibers[i].stack = local.stacks.get() + i * kStackBytes;
   memoryStart(launch.buffers);
-  local.block.grid = launch.grid;
-  local.block.threads = {unsigned(launch.threads), 1, 1};
-  for (unsigned z = 0; z < launch.grid.z; ++z)
-    for (unsigned y = 0; y < launch.grid.y; ++y)
-      for (unsigned x = 0; x < launch.grid.x && local.report.errors.size() < kMaxErrors; ++x) {
-        local.block.index = {x, y, z};
-        runBlock();
-      }
+  runGrid();
   local.report.counters.accesses = memoryStop();
   machine = nullptr;
   return local.report;
-}
-
-void blockBarrier() {
-  const Unwatched unwatched;
-  Machine &m = *machine;
-  ++m.report.counters.barriers;
-  const uint64_t generation = m.barrierGeneration;
-  if (++m.arrivedAtBarrier == m.live) {
-    m.arrivedAtBarrier = 0;
-    ++m.barrierGeneration;
-    ++m.progress;
-    memoryBarrier();
-    return;
-  }
-  m.running->thread.waitingFor = "the block barrier";
-  while (m.barrierGeneration == generation)
-    yieldFiber();
-  m.running->thread.waitingFor = nullptr;
-}
-
-void warpCollective(const char *name, void *operand, void (*body)(void *const operands[32])) {
-  const Unwatched unwatched;
-  Machine &m = *machine;
-  Thread &thread = m.running->thread;
-  Warp &warp = m.warps[size_t(thread.linear / 32)];
-  if (warp.arrived > 0 && std::strcmp(warp.operation, name) != 0)
-    fail(fmt::format("thread {}: {} while other lanes of the warp are in {}", thread.linear, name,
-                     warp.operation));
-  warp.operation = name;
-  warp.operands[thread.linear % 32] = operand;
-  const uint64_t generation = warp.generation;
-  if (++warp.arrived == 32) {
-    ++m.report.counters.collectives;
-    void *operands[32]; // on a fiber's stack, where instrumented code may read
-    std::copy_n(warp.operands, 32, operands);
-    body(operands);
-    warp.arrived = 0;
-    ++warp.generation;
-    ++m.progress;
-    return;
-  }
-  thread.waitingFor = name;
-  while (warp.generation == generation)
-    yieldFiber();
-  thread.waitingFor = nullptr;
-}
-
-void warpBarrier() {
-  warpCollective("the warp barrier", nullptr, [](void *const[32]) {});
-  ++currentThread().warpEpoch;
-}
-
-void copyAsync16(void *shared, const void *source, int bytes) {
-  const Unwatched unwatched;
-  if (bytes < 0 || bytes > 16)
-    return fail(fmt::format("cp.async of {} bytes", bytes));
-  if (reinterpret_cast<uintptr_t>(source) % 16 != 0 && bytes > 0)
-    return fail(fmt::format("cp.async from a source that is not 16-byte aligned: {}",
-                            describeAddress(source)));
-  PendingCopy copy;
-  if (!startCopy(shared, copy.offset))
-    return;
-  if (bytes > 0) {
-    touch(source, size_t(bytes), false);
-    if (machine->report.errors.empty())
-      std::memcpy(copy.data, source, size_t(bytes));
-  }
-  currentThread().open.push_back(copy);
-}
-
-void commitCopies() {
-  const Unwatched unwatched;
-  Thread &thread = currentThread();
-  thread.groups.push_back(std::move(thread.open));
-  thread.open.clear();
-}
-
-void waitCopies(int pending) {
-  const Unwatched unwatched;
-  Thread &thread = currentThread();
-  const size_t keep = size_t(pending);
-  while (thread.groups.size() > keep) {
-    for (const PendingCopy &copy : thread.groups.front())
-      landCopy(copy);
-    thread.groups.erase(thread.groups.begin());
-  }
 }
 
 } // namespace gptqc::sim

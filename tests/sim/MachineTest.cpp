@@ -2,33 +2,15 @@
 #define GPTQC_SIM_ARCH 800
 #include "tests/sim/host/cuda_host.h"
 
-#include <gtest/gtest.h>
-
+#include "gptqc/ptx/atomic.cuh"
 #include "gptqc/ptx/block.cuh"
 #include "gptqc/ptx/cp_async.cuh"
 #include "gptqc/ptx/ldmatrix.cuh"
+#include "gptqc/ptx/warp.cuh"
+#include "tests/sim/RunKernel.h"
 
 namespace gptqc::sim {
 namespace {
-
-alignas(16) uint8_t source[1024];
-alignas(16) uint8_t result[1024];
-
-Report runKernel(void (*kernel)(), size_t sharedBytes = 1024) {
-  return run(
-      {[](const void *context) { reinterpret_cast<void (*)()>(const_cast<void *>(context))(); },
-       reinterpret_cast<const void *>(kernel),
-       {1, 1, 1},
-       64,
-       sharedBytes,
-       {{"source", source, sizeof source, false}, {"result", result, sizeof result, true}}});
-}
-
-testing::AssertionResult finds(const Report &report, const char *what) {
-  if (report.text().find(what) != std::string::npos)
-    return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "expected '" << what << "', got: " << report.text();
-}
 
 /// Every thread writes its word and reads its neighbour's.
 void exchange(bool barrier) {
@@ -92,7 +74,7 @@ TEST(Machine, SeesAccessesOutOfBounds) {
     GPTQC_SHARED_MEMORY(shared);
     shared[at] = 1;
   };
-  EXPECT_TRUE(finds(runKernel([] { write(1024); }), "no buffer"));
+  EXPECT_TRUE(finds(runKernel([] { write(4096); }), "leaves the"));
   EXPECT_TRUE(finds(runKernel([] { *(u32 *)(result + sizeof result - 2) = threadIdx.x; }),
                     "leaves the buffer"));
   EXPECT_TRUE(finds(runKernel([] { source[threadIdx.x] = 1; }), "read-only"));
@@ -114,7 +96,78 @@ TEST(Machine, ReportsADeadlockWithTheWaitingThreads) {
       block_barrier();
   });
   EXPECT_TRUE(finds(report, "deadlock"));
-  EXPECT_TRUE(finds(report, "ldmatrix.x4"));
+  EXPECT_TRUE(finds(report, "threads 0-6, 8-31 of block (0,0,0) wait for ldmatrix"));
+  EXPECT_TRUE(finds(report, "threads 7 of block (0,0,0) wait for the block barrier (1 arrived)"));
+}
+
+TEST(Machine, SeesAMissingWarpBarrier) {
+  static constexpr auto body = [](bool barrier) {
+    GPTQC_SHARED_MEMORY(shared);
+    u32 *words = (u32 *)shared;
+    words[threadIdx.x] = threadIdx.x;
+    if (barrier)
+      warp_barrier();
+    ((u32 *)result)[threadIdx.x] = words[threadIdx.x ^ 1];
+  };
+  EXPECT_TRUE(clean([] { body(true); }));
+  EXPECT_TRUE(finds(runKernel([] { body(false); }), "without a barrier between"));
+  // A warp barrier does not order other warps.
+  EXPECT_TRUE(finds(runKernel([] {
+                      GPTQC_SHARED_MEMORY(shared);
+                      shared[threadIdx.x] = 1;
+                      warp_barrier();
+                      result[threadIdx.x] = shared[threadIdx.x ^ 32];
+                    }),
+                    "without a barrier between"));
+}
+
+TEST(Machine, SeesRacesBetweenBlocks) {
+  EXPECT_TRUE(clean([] { result[blockIdx.x * 64 + threadIdx.x] = 1; }, {.blocks = 4}));
+  EXPECT_TRUE(
+      finds(runKernel([] { result[threadIdx.x] = 1; }, {.blocks = 2}), "races with a write"));
+  EXPECT_TRUE(finds(runKernel(
+                        [] {
+                          if (blockIdx.x == 0)
+                            result[threadIdx.x] = 1;
+                          else if (threadIdx.x == 0)
+                            result[64] = result[1];
+                        },
+                        {.blocks = 2}),
+                    "what another thread wrote"));
+}
+
+/// Both blocks write; the one that counts second adds up what both wrote.
+enum class Handover { Right, NoReleaseFence, NoAcquireFence, NoBarrierBeforeCount };
+template <Handover how> void handOver() {
+  GPTQC_SHARED_MEMORY(shared);
+  u32 *counter = (u32 *)result, *words = (u32 *)result + 16, *before = (u32 *)shared;
+  words[blockIdx.x * 64 + threadIdx.x] = 1;
+  if (how != Handover::NoReleaseFence)
+    fence_device();
+  if (how != Handover::NoBarrierBeforeCount)
+    block_barrier();
+  if (threadIdx.x == 0)
+    *before = count_in(counter);
+  block_barrier();
+  if (*before != 1)
+    return;
+  if (how != Handover::NoAcquireFence)
+    fence_device();
+  words[128 + threadIdx.x] =
+      load_uncached((const float *)words + threadIdx.x) + words[64 + threadIdx.x];
+  if (threadIdx.x == 0)
+    *counter = 0;
+}
+
+TEST(Machine, SeesMissingFencesBetweenBlocks) {
+  const Shape two = {.blocks = 2};
+  std::fill_n(result, sizeof result, 0);
+  EXPECT_TRUE(clean(handOver<Handover::Right>, two));
+  for (auto wrong : {handOver<Handover::NoReleaseFence>, handOver<Handover::NoAcquireFence>,
+                     handOver<Handover::NoBarrierBeforeCount>}) {
+    std::fill_n(result, sizeof result, 0);
+    EXPECT_TRUE(finds(runKernel(wrong, two), "what another thread wrote"));
+  }
 }
 
 } // namespace

@@ -1,240 +1,301 @@
-// Bounds, alignment, initialization and race checks of the simulator, and the hooks that
-// -fsanitize=thread instrumentation calls (this file defines them in place of libtsan).
+// Addresses of the simulator: buffers, the shared memory of a cluster, and what may be done where.
 #include "tests/sim/Memory.h"
 
 #include <cstring>
 
 #include <fmt/format.h>
 
-namespace gptqc::sim {
+#include "tests/sim/Shadow.h"
+#include "tests/sim/Sites.h"
 
-bool watching = false;
+namespace gptqc::sim {
 
 namespace {
 
-// Who touched a byte last: a thread, or one of these.
-constexpr int kNobody = -1, kSeveralWarps = -2;
-constexpr int kFirstWarp = -10; ///< kFirstWarp - w: several lanes of warp w
+constexpr size_t kSharedAlignment = 1024;
 
-/// The warp of a toucher; -1 for several.
-int warpOf(int who) { return who >= 0 ? who / 32 : who <= kFirstWarp ? kFirstWarp - who : -1; }
-
-/// What is known about one byte of shared memory.
-struct Shadow {
-  uint32_t writeEpoch = 0,
-           readEpoch = 0; ///< barrier count + 1 of the last write and read; 0: never
-  uint32_t writeWarpEpoch = 0, readWarpEpoch = 0; ///< the same of the warp's own barriers
-  int16_t writer = kNobody, reader = kNobody;
-  int16_t copying = kNobody; ///< thread whose asynchronous copy is in flight
-};
-
-struct State {
+struct Memory {
   std::vector<Buffer> buffers;
-  std::vector<uint8_t> shared; ///< over-allocated by 128 to align
+  std::vector<std::vector<Shadow>> bufferShadows; ///< of writable buffers
+  std::vector<uint8_t> shared;                    ///< of all blocks, over-allocated to align
   uint8_t *base = nullptr;
-  size_t sharedBytes = 0;
-  std::vector<Shadow> shadow;
-  uint32_t epoch = 1;
+  size_t sharedBytes = 0, stride = 0; ///< of a block
+  int blocks = 0;
+  std::vector<Shadow> shadow; ///< of sharedBytes for each block
   uint64_t accesses = 0;
-  bool active = false;
 };
+Memory memory;
 
-State state;
-
-bool inShared(const uint8_t *address) {
-  return state.base && address >= state.base && address < state.base + state.sharedBytes;
+Stamp stampOf(const Thread &thread) {
+  return {thread.now, uint16_t(thread.id), uint16_t(machine->cluster)};
 }
 
-std::string who() {
-  const Thread &thread = currentThread();
-  const Block block = currentBlock();
-  return fmt::format("block ({},{},{}) thread {}", block.index.x, block.index.y, block.index.z,
-                     thread.linear);
-}
-
-/// True when an access of `other` may overlap in time with one by the running thread now: no block
-/// barrier since, and no barrier of the warp if both are of one.
-bool concurrent(uint32_t epoch, uint32_t warpEpoch, int other) {
-  const Thread &self = currentThread();
-  if (epoch != state.epoch || other == self.linear)
-    return false;
-  return warpOf(other) != self.linear / 32 || warpEpoch >= self.warpEpoch;
-}
-
-/// Remembers a read beside the earlier ones since the last block barrier.
-void noteRead(Shadow &shadow, int self) {
-  const int warp = self / 32;
-  if (shadow.readEpoch != state.epoch || shadow.reader == kNobody)
-    shadow.reader = int16_t(self);
-  else if (warpOf(shadow.reader) != warp)
-    shadow.reader = kSeveralWarps;
-  else if (shadow.reader != self)
-    shadow.reader = int16_t(kFirstWarp - warp);
-  shadow.readEpoch = state.epoch;
-  shadow.readWarpEpoch = currentThread().warpEpoch;
-}
-
-/// Race and initialization rules of one shared byte; returns what is wrong, or null.
-const char *checkByte(Shadow &shadow, int self, bool isWrite) {
-  if (shadow.copying != kNobody)
-    return isWrite ? "overwrites an asynchronous copy in flight"
-                   : "reads bytes of an asynchronous copy that nobody waited for";
-  if (!isWrite && shadow.writeEpoch == 0)
-    return "reads uninitialized shared memory";
-  if (concurrent(shadow.writeEpoch, shadow.writeWarpEpoch, shadow.writer))
-    return isWrite ? "races with a write of another thread (no barrier between)"
-                   : "reads what another thread wrote without a barrier between";
-  if (isWrite && concurrent(shadow.readEpoch, shadow.readWarpEpoch, shadow.reader))
-    return "overwrites what another thread reads without a barrier between";
-  if (isWrite) {
-    shadow.writeEpoch = state.epoch;
-    shadow.writeWarpEpoch = currentThread().warpEpoch;
-    shadow.writer = int16_t(self);
-  } else {
-    noteRead(shadow, self);
+/// The shadow of shared bytes; null after an error.
+Shadow *sharedShadow(const Thread &thread, const void *address, size_t bytes, const char *what,
+                     const void *site) {
+  int rank = 0;
+  size_t offset = 0;
+  if (!locateShared(address, rank, offset)) {
+    fail(fmt::format("{}: {} at {} is outside of shared memory", who(thread), what,
+                     describeAddress(address)),
+         site);
+    return nullptr;
   }
+  if (offset + bytes > memory.sharedBytes) {
+    fail(fmt::format("{}: {} of {} bytes at {} leaves the {} bytes of shared memory", who(thread),
+                     what, bytes, describeAddress(address), memory.sharedBytes),
+         site);
+    return nullptr;
+  }
+  const BlockState &block = machine->blocks[size_t(rank)];
+  if (block.live == 0 && &block != thread.block) {
+    fail(fmt::format("{}: {} at {} in the shared memory of a block that has ended", who(thread),
+                     what, describeAddress(address)),
+         site);
+    return nullptr;
+  }
+  return &memory.shadow[size_t(rank) * memory.sharedBytes + offset];
+}
+
+void report(const Thread &thread, const char *problem, const void *address, size_t at,
+            const void *site) {
+  fail(fmt::format("{}: {} at {}", who(thread), problem,
+                   describeAddress(static_cast<const uint8_t *>(address) + at)),
+       site);
+}
+
+/// Order rules of a generic access to bytes with a shadow.
+void accessShadow(Thread &thread, Shadow *shadow, const void *address, size_t bytes, Access kind,
+                  bool isShared, const void *site) {
+  const Stamp stamp = stampOf(thread);
+  size_t at = 0;
+  const char *problem = forBytes(shadow, bytes, at, [&](Shadow &byte) -> const char * {
+    const char *wrong = kind == Access::Write ? writeProblem(byte, thread, Proxy::Generic)
+                                              : readProblem(byte, thread, Proxy::Generic, isShared);
+    if (wrong)
+      return wrong;
+    if (kind == Access::Write)
+      noteWrite(byte, stamp);
+    else
+      noteRead(byte, thread, stamp);
+    return nullptr;
+  });
+  if (problem)
+    report(thread, problem, address, at, site);
+}
+
+/// The buffer that holds the address; null after an error.
+const Buffer *findBuffer(const Thread &thread, const uint8_t *address, size_t bytes, Access kind,
+                         const void *site) {
+  for (const Buffer &buffer : memory.buffers) {
+    if (address < buffer.data || address >= buffer.data + buffer.bytes)
+      continue;
+    const char *verb = kind == Access::Write ? "write" : "read";
+    if (address + bytes > buffer.data + buffer.bytes) {
+      fail(fmt::format("{}: {} of {} bytes at {} leaves the buffer of {} bytes", who(thread), verb,
+                       bytes, describeAddress(address), buffer.bytes),
+           site);
+      return nullptr;
+    }
+    if (kind == Access::Write && !buffer.writable) {
+      fail(fmt::format("{}: write to the read-only {}", who(thread), describeAddress(address)),
+           site);
+      return nullptr;
+    }
+    if (machine->launch->programmatic && buffer.dependent &&
+        thread.view.known.at(size_t(machine->predecessor())) == 0) {
+      fail(fmt::format("{}: {} at {} before griddepcontrol.wait", who(thread), verb,
+                       describeAddress(address)),
+           site);
+      return nullptr;
+    }
+    return &buffer;
+  }
+  fail(fmt::format("{}: {} of {} bytes hits no buffer ({})", who(thread),
+                   kind == Access::Write ? "write" : "read", bytes, describeAddress(address)),
+       site);
   return nullptr;
 }
 
-void checkShared(const uint8_t *address, size_t bytes, bool isWrite) {
-  const size_t offset = size_t(address - state.base);
-  if (offset + bytes > state.sharedBytes)
-    return fail(fmt::format("{}: {} of {} bytes at shared+{} leaves the {} bytes of shared memory",
-                            who(), isWrite ? "write" : "read", bytes, offset, state.sharedBytes));
-  const int self = currentThread().linear;
-  for (size_t i = 0; i < bytes; ++i)
-    if (const char *wrong = checkByte(state.shadow[offset + i], self, isWrite))
-      return fail(fmt::format("{}: {} at shared+{}", who(), wrong, offset + i));
+/// The shadow of a byte of a writable buffer; null for others.
+Shadow *bufferShadow(const Buffer &buffer, const uint8_t *address) {
+  std::vector<Shadow> &shadows = memory.bufferShadows[size_t(&buffer - memory.buffers.data())];
+  return shadows.empty() ? nullptr : &shadows[size_t(address - buffer.data)];
 }
 
 } // namespace
 
 std::string describeAddress(const void *address) {
   const auto *byte = static_cast<const uint8_t *>(address);
-  if (inShared(byte))
-    return fmt::format("shared+{}", byte - state.base);
-  for (const Buffer &buffer : state.buffers)
+  int rank = 0;
+  size_t offset = 0;
+  if (locateShared(address, rank, offset))
+    return memory.blocks == 1 ? fmt::format("shared+{}", offset)
+                              : fmt::format("shared[{}]+{}", rank, offset);
+  for (const Buffer &buffer : memory.buffers)
     if (byte >= buffer.data && byte < buffer.data + buffer.bytes)
       return fmt::format("{}+{}", buffer.name, byte - buffer.data);
-  return fmt::format("{}", address);
+  // Close to a buffer: say which, and no address that differs from run to run.
+  for (const Buffer &buffer : memory.buffers)
+    if (byte + 65536 > buffer.data && byte < buffer.data + buffer.bytes + 65536)
+      return fmt::format("{}{:+}", buffer.name, byte - buffer.data);
+  return "no buffer's neighbourhood";
 }
 
 void memoryStart(const std::vector<Buffer> &buffers) {
-  state = State();
-  state.buffers = buffers;
-  state.active = true;
+  memory = Memory();
+  memory.buffers = buffers;
+  for (const Buffer &buffer : buffers)
+    memory.bufferShadows.emplace_back(buffer.writable ? buffer.bytes : 0);
+  shadowStart();
 }
 
-void memoryStartBlock(size_t sharedBytes) {
-  state.shared.assign(sharedBytes + 128, 0xff);
-  const uintptr_t raw = reinterpret_cast<uintptr_t>(state.shared.data());
-  state.base = state.shared.data() + (128 - raw % 128) % 128;
-  state.sharedBytes = sharedBytes;
-  state.shadow.assign(sharedBytes, {});
-  state.epoch = 1;
+void memoryStartCluster(size_t sharedBytes, int blocks) {
+  memory.sharedBytes = sharedBytes;
+  memory.blocks = blocks;
+  memory.stride = (sharedBytes / kSharedAlignment + 2) * kSharedAlignment;
+  memory.shared.assign(memory.stride * size_t(blocks) + kSharedAlignment, 0xff);
+  const uintptr_t raw = reinterpret_cast<uintptr_t>(memory.shared.data());
+  memory.base = memory.shared.data() + (kSharedAlignment - raw % kSharedAlignment);
+  memory.shadow.assign(sharedBytes * size_t(blocks), {});
 }
 
-void memoryBarrier() { ++state.epoch; }
-
-uint64_t memoryStop() {
-  state.active = false;
-  return state.accesses;
+void endCluster() {
+  if (sitesEnabled())
+    sitesEndCluster();
 }
 
-unsigned char *sharedMemory() { return state.base; }
+uint64_t memoryStop() { return memory.accesses; }
 
-bool startCopy(void *shared, size_t &offset) {
-  const auto *byte = static_cast<const uint8_t *>(shared);
-  if (!inShared(byte) || byte + 16 > state.base + state.sharedBytes ||
-      (byte - state.base) % 16 != 0) {
-    fail(fmt::format("{}: cp.async to {} is outside of shared memory or misaligned", who(),
-                     describeAddress(shared)));
+uint8_t *sharedBase(int rank) { return memory.base + size_t(rank) * memory.stride; }
+
+bool locateShared(const void *address, int &rank, size_t &offset) {
+  const auto *byte = static_cast<const uint8_t *>(address);
+  if (!memory.base || byte < memory.base ||
+      byte >= memory.base + memory.stride * size_t(memory.blocks))
     return false;
-  }
-  offset = size_t(byte - state.base);
-  checkShared(byte, 16, true);
-  for (size_t i = 0; i < 16; ++i)
-    state.shadow[offset + i].copying = int16_t(currentThread().linear);
-  std::memset(shared, 0xff, 16); // poison until it lands
+  rank = int(size_t(byte - memory.base) / memory.stride);
+  offset = size_t(byte - memory.base) % memory.stride;
   return true;
 }
 
-void landCopy(const PendingCopy &copy) {
-  std::memcpy(state.base + copy.offset, copy.data, 16);
-  for (size_t i = 0; i < 16; ++i) {
-    Shadow &shadow = state.shadow[copy.offset + i];
-    shadow.copying = kNobody;
-    shadow.writeEpoch = state.epoch;
-    shadow.writeWarpEpoch = currentThread().warpEpoch;
-    shadow.writer = int16_t(currentThread().linear);
+void access(Thread &thread, const void *address, size_t bytes, Access kind, const void *site) {
+  if (onFiberStack(address))
+    return;
+  ++memory.accesses;
+  int rank = 0;
+  size_t offset = 0;
+  if (locateShared(address, rank, offset)) {
+    const char *what = kind == Access::Write ? "write" : "read";
+    if (Shadow *shadow = sharedShadow(thread, address, bytes, what, site))
+      accessShadow(thread, shadow, address, bytes, kind, true, site);
+    return;
+  }
+  const auto *byte = static_cast<const uint8_t *>(address);
+  const Buffer *buffer = findBuffer(thread, byte, bytes, kind, site);
+  if (!buffer)
+    return;
+  if (Shadow *shadow = bufferShadow(*buffer, byte))
+    accessShadow(thread, shadow, address, bytes, kind, false, site);
+}
+
+void request(Thread &thread, const void *address, size_t bytes, Access kind, const void *site) {
+  if (sitesEnabled()) {
+    int rank = 0;
+    size_t offset = 0;
+    sitesRecord(thread, address, bytes, locateShared(address, rank, offset), kind == Access::Write,
+                site);
+  }
+  access(thread, address, bytes, kind, site);
+}
+
+bool startShared(Thread &thread, void *shared, size_t bytes, bool generic, const void *site) {
+  Shadow *shadow = sharedShadow(thread, shared, bytes, "asynchronous copy to shared memory", site);
+  if (!shadow)
+    return false;
+  ++memory.accesses;
+  size_t at = 0;
+  const Proxy proxy = generic ? Proxy::Generic : Proxy::Async;
+  const char *problem = forBytes(shadow, bytes, at, [&](Shadow &byte) -> const char * {
+    if (const char *wrong = writeProblem(byte, thread, proxy))
+      return wrong;
+    noteWrite(byte, stampOf(thread));
+    byte.state = InFlight;
+    return nullptr;
+  });
+  if (problem) {
+    report(thread, problem, shared, at, site);
+    return false;
+  }
+  std::memset(shared, 0xff, bytes); // poison until it lands
+  return true;
+}
+
+void landShared(void *shared, const uint8_t *data, size_t bytes, int by, uint32_t time) {
+  int rank = 0;
+  size_t offset = 0;
+  locateShared(shared, rank, offset);
+  std::memcpy(shared, data, bytes);
+  Shadow *shadow = &memory.shadow[size_t(rank) * memory.sharedBytes + offset];
+  for (size_t i = 0; i < bytes; ++i) {
+    shadow[i].state = Plain;
+    noteWrite(shadow[i], {time, uint16_t(by), uint16_t(machine->cluster)});
   }
 }
 
-void touch(const void *address, size_t bytes, bool isWrite) {
-  if (!state.active)
-    return;
-  const Unwatched unwatched;
-  const auto *byte = static_cast<const uint8_t *>(address);
-  if (onFiberStack(address))
-    return;
-  ++state.accesses;
-  if (bytes <= 16 && reinterpret_cast<uintptr_t>(address) % bytes != 0)
-    fail(
-        fmt::format("{}: misaligned {}-byte access at {}", who(), bytes, describeAddress(address)));
-  if (inShared(byte))
-    return checkShared(byte, bytes, isWrite);
-  for (const Buffer &buffer : state.buffers) {
-    if (byte < buffer.data || byte >= buffer.data + buffer.bytes)
-      continue;
-    if (byte + bytes > buffer.data + buffer.bytes)
-      fail(fmt::format("{}: {}-byte access at {} leaves the buffer of {} bytes", who(), bytes,
-                       describeAddress(address), buffer.bytes));
-    else if (isWrite && !buffer.writable)
-      fail(fmt::format("{}: write to the read-only {}", who(), describeAddress(address)));
-    return;
+bool readByEngine(Thread &thread, const void *shared, size_t bytes, int by, uint32_t time,
+                  const void *site) {
+  Shadow *shadow = sharedShadow(thread, shared, bytes, "read by the async proxy", site);
+  if (!shadow)
+    return false;
+  ++memory.accesses;
+  size_t at = 0;
+  const Stamp stamp = {time, uint16_t(by), uint16_t(machine->cluster)};
+  const char *problem = forBytes(shadow, bytes, at, [&](Shadow &byte) -> const char * {
+    if (const char *wrong = readProblem(byte, thread, Proxy::Async, true))
+      return wrong;
+    noteRead(byte, thread, stamp);
+    return nullptr;
+  });
+  if (problem)
+    report(thread, problem, shared, at, site);
+  return problem == nullptr;
+}
+
+bool claimMbarrier(Thread &thread, void *shared, const void *site) {
+  Shadow *shadow = sharedShadow(thread, shared, 8, "mbarrier", site);
+  if (!shadow)
+    return false;
+  for (size_t i = 0; i < 8; ++i) {
+    if (const char *problem = writeProblem(shadow[i], thread, Proxy::Generic)) {
+      report(thread, problem, shared, i, site);
+      return false;
+    }
+    noteWrite(shadow[i], stampOf(thread));
+    shadow[i].state = MbarrierByte;
   }
-  fail(fmt::format("{}: {} of {} bytes at {} hits no buffer", who(), isWrite ? "write" : "read",
-                   bytes, address));
+  return true;
+}
+
+bool accessAtomic(Thread &thread, void *address, const void *site) {
+  ++memory.accesses;
+  const auto *byte = static_cast<const uint8_t *>(address);
+  const Buffer *buffer = findBuffer(thread, byte, 4, Access::Write, site);
+  if (!buffer)
+    return false;
+  Shadow *shadow = bufferShadow(*buffer, byte);
+  for (size_t i = 0; i < 4; ++i) {
+    // Atomics are ordered among each other, not against plain accesses.
+    const bool afterAtomic = shadow[i].state == AtomicByte && shadow[i].read.time == 0;
+    if (const char *problem =
+            afterAtomic ? nullptr : writeProblem(shadow[i], thread, Proxy::Generic)) {
+      report(thread, problem, address, i, site);
+      return false;
+    }
+    noteWrite(shadow[i], stampOf(thread));
+    shadow[i].state = AtomicByte;
+  }
+  return true;
 }
 
 } // namespace gptqc::sim
-
-static void hooked(const void *address, size_t bytes, bool isWrite) {
-  if (gptqc::sim::watching)
-    gptqc::sim::touch(address, bytes, isWrite);
-}
-
-// The instrumentation interface of -fsanitize=thread (GCC and Clang emit the same calls).
-// The compiler chose these names.
-// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
-extern "C" {
-#define GPTQC_SIM_HOOKS(size)                                                                      \
-  void __tsan_read##size(void *p) { hooked(p, size, false); }                                      \
-  void __tsan_write##size(void *p) { hooked(p, size, true); }                                      \
-  void __tsan_unaligned_read##size(void *p) { hooked(p, size, false); }                            \
-  void __tsan_unaligned_write##size(void *p) { hooked(p, size, true); }                            \
-  void __tsan_volatile_read##size(void *p) { hooked(p, size, false); }                             \
-  void __tsan_volatile_write##size(void *p) { hooked(p, size, true); }
-GPTQC_SIM_HOOKS(1)
-GPTQC_SIM_HOOKS(2)
-GPTQC_SIM_HOOKS(4)
-GPTQC_SIM_HOOKS(8)
-GPTQC_SIM_HOOKS(16)
-void __tsan_read_range(void *p, size_t size) { hooked(p, size, false); }
-void __tsan_write_range(void *p, size_t size) { hooked(p, size, true); }
-void *__tsan_memcpy(void *to, const void *from, size_t size) {
-  hooked(from, size, false);
-  hooked(to, size, true);
-  return std::memcpy(to, from, size);
-}
-void *__tsan_memset(void *to, int value, size_t size) {
-  hooked(to, size, true);
-  return std::memset(to, value, size);
-}
-void __tsan_vptr_update(void *, void *) {} // objects of the test code, not of kernels
-void __tsan_vptr_read(void *) {}
-void __tsan_func_entry(void *) {}
-void __tsan_func_exit() {}
-void __tsan_init() {}
-}
-// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

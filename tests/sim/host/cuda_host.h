@@ -6,7 +6,7 @@
 
 #include <bit>
 
-#include "tests/sim/Machine.h"
+#include "tests/sim/Device.h"
 
 #define __CUDA_ARCH__ GPTQC_SIM_ARCH
 #define __global__ __attribute__((visibility("default")))

@@ -1,4 +1,4 @@
-// Host version of ptx/atomic.cuh: blocks run one after the other, so plain accesses are atomic.
+// Host version of ptx/atomic.cuh.
 #ifndef GPTQC_TEMPLATES_PTX_ATOMIC_CUH
 #define GPTQC_TEMPLATES_PTX_ATOMIC_CUH
 
@@ -6,15 +6,9 @@
 
 namespace gptqc {
 
-inline u32 count_in(u32 *counter) {
-  sim::touch(counter, 4, true);
-  return (*counter)++;
-}
-inline void fence_device() {}
-inline float load_uncached(const float *address) {
-  sim::touch(address, 4, false);
-  return *address;
-}
+inline u32 count_in(u32 *counter) { return sim::atomicAdd(counter, 1); }
+inline void fence_device() { sim::fenceDevice(); }
+inline float load_uncached(const float *address) { return *address; }
 
 } // namespace gptqc
 
