@@ -14,6 +14,30 @@ GPTQC_DEVICE int word_window(int step, int stage_step) {
   return steps % 4 == 0 ? 0 : shape<layer, tile>::warp_steps % 4 == 0 ? step : stage_step;
 }
 
+/// What the lane multiplies in `steps` steps of an n16 tile that share a scale row.
+template <int bits, int steps> struct step_weights {
+  weight_words<bits, steps> words;
+  zero_addends<bits> zeros;
+  int n_tile; // of the block
+  int row;    // of the stage's scales
+  int window; // see word_window
+};
+
+/// For the warp's n16 tile `warp_tile`; `step` counts from the warp's first step in the stage.
+template <typename layer, typename tile, int steps>
+GPTQC_DEVICE step_weights<layer::bits, steps>
+load_step_weights(const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt, int step) {
+  using s = shape<layer, tile>;
+  step_weights<layer::bits, steps> w;
+  w.n_tile = place<tile>::n_warp() * s::warp_n_tiles + warp_tile;
+  const int stage_step = place<tile>::k_warp() * s::warp_steps + step;
+  w.row = scale_row<layer, tile>(kt, stage_step);
+  w.window = word_window<layer, tile, steps>(step, stage_step);
+  load_weights<layer, tile, steps>(w.words, w_stage, w.n_tile, stage_step);
+  w.zeros = load_zeros<layer, tile>(s_stage, w.n_tile, w.row);
+  return w;
+}
+
 /// acc[t][j] += scale * ((code - zero) x) over `steps` steps of the warp's n16 tile `warp_tile`,
 /// for all its m8 tiles. `step` counts from the warp's first step in the stage; the steps share a
 /// scale row.
@@ -23,20 +47,15 @@ GPTQC_DEVICE void accumulate_scaled(float (&acc)[shape<layer, tile>::m_tiles][4]
                                     const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt,
                                     int step) {
   using s = shape<layer, tile>;
-  const int t = place<tile>::n_warp() * s::warp_n_tiles + warp_tile;
-  const int stage_step = place<tile>::k_warp() * s::warp_steps + step;
-  const int row = scale_row<layer, tile>(kt, stage_step);
-  weight_words<layer::bits, steps> words;
-  load_weights<layer, tile, steps>(words, w_stage, t, stage_step);
-  const zero_addends<layer::bits> zeros = load_zeros<layer, tile>(s_stage, t, row);
+  const step_weights<layer::bits, steps> w =
+      load_step_weights<layer, tile, steps>(w_stage, s_stage, warp_tile, kt, step);
   float scales[2];
-  load_scales<layer, tile>(scales, s_stage, t, row);
+  load_scales<layer, tile>(scales, s_stage, w.n_tile, w.row);
   float partial[s::m_tiles][4] = {};
-  const int window = word_window<layer, tile, steps>(step, stage_step);
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
     u32 a[4];
-    dequantize<layer::bits, typename layer::act, steps>(a, words, zeros, window, i);
+    dequantize<layer::bits, typename layer::act, steps>(a, w.words, w.zeros, w.window, i);
 #pragma unroll
     for (int j = 0; j < s::m_tiles; ++j)
       layer::act::mma(partial[j], a, b[i][j]);
@@ -59,19 +78,15 @@ GPTQC_DEVICE void accumulate_fragments(float (&acc)[shape<layer, tile>::m_tiles]
                                        const u8 *w_stage, const u8 *s_stage, int warp_tile, int kt,
                                        int step) {
   using s = shape<layer, tile>;
-  const int t = place<tile>::n_warp() * s::warp_n_tiles + warp_tile;
-  const int stage_step = place<tile>::k_warp() * s::warp_steps + step;
-  const int row = scale_row<layer, tile>(kt, stage_step);
-  weight_words<layer::bits, steps> words;
-  load_weights<layer, tile, steps>(words, w_stage, t, stage_step);
-  const zero_addends<layer::bits> zeros = load_zeros<layer, tile>(s_stage, t, row);
-  const u16 *scales = (const u16 *)s_stage + (t * s::scale_rows + row) * 16 + lane_id() / 4;
+  const step_weights<layer::bits, steps> w =
+      load_step_weights<layer, tile, steps>(w_stage, s_stage, warp_tile, kt, step);
+  const u16 *scales =
+      (const u16 *)s_stage + (w.n_tile * s::scale_rows + w.row) * 16 + lane_id() / 4;
   const u32 scale0 = both_halves(scales[0]), scale1 = both_halves(scales[8]);
-  const int window = word_window<layer, tile, steps>(step, stage_step);
 #pragma unroll
   for (int i = 0; i < steps; ++i) {
     u32 a[4];
-    dequantize<layer::bits, typename layer::act, steps>(a, words, zeros, window, i);
+    dequantize<layer::bits, typename layer::act, steps>(a, w.words, w.zeros, w.window, i);
 #pragma unroll
     for (int r = 0; r < 4; ++r)
       a[r] = layer::act::mul2(a[r], r & 1 ? scale1 : scale0);

@@ -16,18 +16,12 @@ GPTQC_DEVICE u32 plane_field(const linear_args &args, int n_tile, int step, int 
   constexpr int chunks = (int)(layer::padded_k / (256 / width));
   const int lane = r % 8 * 4 + c % 8 / 2;
   const int reg = r / 8 + c / 8 * 2;
-  const int slot = step % chunk_steps;
-  const int pair = pair_position(reg);
-  const int word = width == 8 ? 2 * slot + reg / 2 : slot * width / 4;
-  const int bit = width == 8   ? 8 * (reg & 1)
-                  : width == 4 ? 4 * reg
-                  : width == 2 ? 8 * (slot & 1) + pair
-                               : 8 * (slot / 2 & 1) + (slot & 1) + pair;
+  const field_place field = place_of_field(width, step % chunk_steps, reg);
   const i64 planes_before =
       layer::padded_n * layer::padded_k / 8 * (layer::bits & ~(2 * width - 1));
   const i64 lane_chunk = ((i64)n_tile * chunks + step / chunk_steps) * 32 + lane;
-  const u32 value = ((const u32 *)(args.weights + planes_before + lane_chunk * 16))[word];
-  return value >> (bit + 16 * (c & 1)) & ((1u << width) - 1);
+  const u32 value = ((const u32 *)(args.weights + planes_before + lane_chunk * 16))[field.word];
+  return value >> (field.bit + 16 * (c & 1)) & ((1u << width) - 1);
 }
 
 template <typename layer>

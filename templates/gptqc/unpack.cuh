@@ -32,6 +32,22 @@ template <int bits, int steps> struct weight_words {
 /// 1, 3.
 GPTQC_DEVICE constexpr int pair_position(int r) { return 2 * ((r >> 1) + 2 * (r & 1)); }
 
+/// Where a plane of `width` bits keeps the field of register r for k16 step `slot` of a lane's
+/// chunk: which of the four words, and the bit within the half (runtime/core/README.md has the
+/// table).
+struct field_place {
+  int word, bit;
+};
+GPTQC_DEVICE constexpr field_place place_of_field(int width, int slot, int r) {
+  if (width == 8)
+    return {2 * slot + (r >> 1), 8 * (r & 1)};
+  if (width == 4)
+    return {slot, 4 * r};
+  if (width == 2)
+    return {slot / 2, 8 * (slot & 1) + pair_position(r)};
+  return {slot / 4, 8 * (slot / 2 & 1) + (slot & 1) + pair_position(r)};
+}
+
 /// Bit position where a code costs no shift, or only one that other registers share.
 template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
   return bits <= 3 ? pair_position(r) : bits <= 6 ? 4 * (r & 1) : 0;

@@ -100,16 +100,11 @@ extern "C" __global__ void __launch_bounds__(256)
                                               args.kind == 2, column, n);
     else if (n >= 0 && args.zeros && group < args.groups)
       code = args.zeros[(i64)group * args.n + n];
-    const int pair = pair_position(reg);
-    const int word = width == 8 ? 2 * slot + reg / 2 : slot * width / 4;
-    const int bit = width == 8   ? 8 * (reg & 1)
-                    : width == 4 ? 4 * reg
-                    : width == 2 ? 8 * (slot & 1) + pair
-                                 : 8 * (slot / 2 & 1) + (slot & 1) + pair;
-    const u32 field = (code >> shift & ((1u << width) - 1)) << (bit + 16 * half);
+    const field_place at = place_of_field(width, slot, reg);
+    const u32 field = (code >> shift & ((1u << width) - 1)) << (at.bit + 16 * half);
 #pragma unroll
     for (int i = 0; i < 4; ++i)
-      words[i] |= i == word ? field : 0;
+      words[i] |= i == at.word ? field : 0;
   }
   ((u32x4 *)args.weights)[index] = {words[0], words[1], words[2], words[3]};
 }
