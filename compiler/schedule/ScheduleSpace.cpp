@@ -11,8 +11,6 @@ namespace gptqc {
 namespace {
 
 constexpr int kMaxSplitK = 64;
-/// reduce_split_k keeps a flag in static shared memory, in front of the aligned dynamic part.
-constexpr int64_t kSplitFlagBytes = 128;
 
 template <typename... Args>
 Status refuse(const Schedule &schedule, fmt::format_string<Args...> format, Args &&...args) {
@@ -63,12 +61,11 @@ Status checkResources(const Target &t, const Schedule &s, const TilePlan &plan) 
   if (plan.registers > available)
     return refuse(s, "needs about {} registers a thread of {}; use more warps or a smaller tile",
                   plan.registers, available);
-  const int64_t bytes = plan.sharedBytes + (s.splitK > 1 ? kSplitFlagBytes : 0);
-  if (bytes > t.maxSharedMemory())
+  if (plan.sharedBytes > t.maxSharedMemory())
     return refuse(s,
                   "needs {} bytes of shared memory, sm_{} has {} a block; use fewer stages or a "
                   "smaller tile",
-                  bytes, t.capability, t.maxSharedMemory());
+                  plan.sharedBytes, t.capability, t.maxSharedMemory());
   return Status();
 }
 

@@ -88,6 +88,20 @@ TEST(ScheduleSpace, EnumerateOffersOnlyLegalSchedulesAndAlwaysSimt) {
       }
 }
 
+TEST(ScheduleSpace, SplittingNeedsNoSharedMemoryOfItsOwn) {
+  const auto needed = [](const char *schedule) {
+    const std::string message =
+        ScheduleSpace::check(*Descriptor::parse(kPlain), *Target::parse("sm_90a"),
+                             *Schedule::parse(schedule))
+            .message();
+    const size_t at = message.find("needs ");
+    EXPECT_NE(at, std::string::npos) << message;
+    return message.substr(std::min(at, message.size()));
+  };
+  EXPECT_EQ(needed("mma t256x16x256 warps4 stages8 splitk2"),
+            needed("mma t256x16x256 warps4 stages8"));
+}
+
 TEST(ScheduleSpace, MmaExistsWhereTheHardwareHasIt) {
   for (int bits = 2; bits <= 8; ++bits) {
     const Descriptor f16 =
