@@ -5,8 +5,8 @@
 
 #include "compiler/schedule/CostModel.h"
 #include "compiler/schedule/ScheduleSpace.h"
+#include "runtime/core/Parallel.h"
 #include "runtime/cpu/Compare.h"
-#include "runtime/cpu/Parallel.h"
 
 namespace gptqc::cli {
 

@@ -13,6 +13,7 @@
 #include "runtime/checkpoint/ModuleTable.h"
 #include "runtime/checkpoint/Rtn.h"
 #include "runtime/core/Float16.h"
+#include "runtime/core/Parallel.h"
 
 namespace gptqc {
 namespace {
@@ -52,27 +53,20 @@ Status quantizeLayer(const HfFolder &source, const std::string &module, const Rt
 
 /// Runs `work(i)` for 0 <= i < count on several threads; after the first error no more is started.
 Status runParallel(size_t count, unsigned threads, const std::function<Status(size_t)> &work) {
-  std::atomic<size_t> next = 0;
   std::atomic<bool> failed = false;
   std::mutex mutex;
   Status first;
-  const auto loop = [&] {
-    for (size_t i = next++; i < count && !failed; i = next++) {
-      Status status = work(i);
-      if (status.ok())
-        continue;
-      failed = true;
-      const std::lock_guard lock(mutex);
-      if (first.ok())
-        first = std::move(status);
-    }
-  };
-  std::vector<std::thread> pool;
-  for (size_t i = 1; i < std::min<size_t>(threads, count); ++i)
-    pool.emplace_back(loop);
-  loop();
-  for (std::thread &thread : pool)
-    thread.join();
+  parallelFor(int64_t(count), int(threads), [&](int64_t i, int) {
+    if (failed)
+      return;
+    Status status = work(size_t(i));
+    if (status.ok())
+      return;
+    failed = true;
+    const std::lock_guard lock(mutex);
+    if (first.ok())
+      first = std::move(status);
+  });
   return first;
 }
 

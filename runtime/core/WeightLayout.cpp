@@ -6,7 +6,8 @@
 #include <cassert>
 #include <cstring>
 #include <numeric>
-#include <thread>
+
+#include "runtime/core/Parallel.h"
 
 namespace gptqc {
 
@@ -46,17 +47,6 @@ std::vector<int64_t> groupLengths(const QuantizedMatrix &matrix) {
   for (int64_t k = 0; k < matrix.descriptor.k; ++k)
     ++lengths[size_t(matrix.groupOf(k))];
   return lengths;
-}
-
-/// Runs body(begin, end) over [0, count) on all cores.
-template <typename Body> void parallelFor(int64_t count, const Body &body) {
-  const int64_t threads =
-      std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, std::max<int64_t>(1, count));
-  const int64_t share = (count + threads - 1) / threads;
-  std::vector<std::jthread> pool;
-  for (int64_t begin = share; begin < count; begin += share)
-    pool.emplace_back([&body, begin, end = std::min(count, begin + share)] { body(begin, end); });
-  body(0, std::min(count, share));
 }
 
 } // namespace
@@ -183,8 +173,8 @@ PackedWeights packWeights(const QuantizedMatrix &matrix) {
   for (int64_t row = 0; row < n; ++row)
     rowOf[size_t(layout.packedRow(row))] = row;
 
-  const auto packTile = [&](int64_t firstTile, int64_t lastTile) {
-    for (int64_t packedRow = firstTile * 16; packedRow < lastTile * 16; ++packedRow) {
+  const auto packTile = [&](int64_t tile, int) {
+    for (int64_t packedRow = tile * 16; packedRow < tile * 16 + 16; ++packedRow) {
       const int64_t row = rowOf[size_t(packedRow)];
       for (int64_t g = 0; row >= 0 && g < layout.groups; ++g) {
         const size_t at = size_t((packedRow / 16 * layout.paddedGroups + g) * 16 + packedRow % 16);
@@ -208,7 +198,7 @@ PackedWeights packWeights(const QuantizedMatrix &matrix) {
       }
     }
   };
-  parallelFor(layout.paddedN / 16, packTile);
+  parallelFor(layout.paddedN / 16, resolveThreads(0), packTile);
 
   if (matrix.descriptor.ragged)
     packed.groupOf = std::move(order.groupOf);

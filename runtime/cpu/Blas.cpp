@@ -6,9 +6,9 @@
 #include <cmath>
 #include <dlfcn.h>
 
+#include "runtime/core/Parallel.h"
 #include "runtime/cpu/BuiltinGemm.h"
 #include "runtime/cpu/BuiltinLapack.h"
-#include "runtime/cpu/Parallel.h"
 
 namespace gptqc {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 
 namespace gptqc {
 namespace {

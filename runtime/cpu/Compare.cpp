@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "runtime/core/Float16.h"
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 
 namespace gptqc {
 namespace {

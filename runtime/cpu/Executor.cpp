@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "runtime/core/Float16.h"
+#include "runtime/core/Parallel.h"
 #include "runtime/cpu/Accumulate.h"
-#include "runtime/cpu/Parallel.h"
 
 namespace gptqc {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "runtime/core/Float16.h"
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 
 namespace gptqc {
 namespace {

@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "runtime/core/Float16.h"
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 #include "runtime/cpu/Random.h"
 
 namespace gptqc {

@@ -1,5 +1,5 @@
 // Parallel loop: an atomic counter shared by threads that live for one call.
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,6 +1,6 @@
-// A parallel loop over indices on short-lived threads; what every CPU path of the runtime uses.
-#ifndef GPTQC_RUNTIME_CPU_PARALLEL_H
-#define GPTQC_RUNTIME_CPU_PARALLEL_H
+// A parallel loop over indices on short-lived threads; what every CPU path uses.
+#ifndef GPTQC_RUNTIME_CORE_PARALLEL_H
+#define GPTQC_RUNTIME_CORE_PARALLEL_H
 
 #include <cstdint>
 #include <functional>
@@ -19,4 +19,4 @@ void parallelFor(int64_t count, int workers,
 
 } // namespace gptqc
 
-#endif // GPTQC_RUNTIME_CPU_PARALLEL_H
+#endif // GPTQC_RUNTIME_CORE_PARALLEL_H

@@ -1,5 +1,5 @@
 // Every index once, workers in range, and no work for an empty loop.
-#include "runtime/cpu/Parallel.h"
+#include "runtime/core/Parallel.h"
 
 #include <gtest/gtest.h>
 
