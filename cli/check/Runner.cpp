@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <chrono>
 
+#include "runtime/core/Parallel.h"
 #include "runtime/core/WeightLayout.h"
 #include "runtime/cpu/Compare.h"
 #include "runtime/cpu/Executor.h"
-#include "runtime/cpu/Parallel.h"
 
 namespace gptqc::cli {
 namespace {
@@ -71,12 +71,14 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
                                            std::string &note) {
   if (device == "cpu")
     return makeCpuRunner(options);
-  if (device == "cuda")
-    return makeCudaRunner(options);
-  if (device != "auto")
+  if (device != "cuda" && device != "auto")
     return invalidArgument("device `{}`: write cpu, cuda or auto", device);
   Result<std::unique_ptr<Runner>> cuda = makeCudaRunner(options);
   if (cuda)
+    return cuda;
+  if (device == "cuda" && cuda.status().code() == Code::DeviceError)
+    return makeError(Code::DeviceError, "{}, or use --device cpu", cuda.status().message());
+  if (device == "cuda")
     return cuda;
   const Code code = cuda.status().code(); // a failure of ours must not look like a missing GPU
   if (code != Code::DeviceError && code != Code::NotFound && code != Code::Unsupported)

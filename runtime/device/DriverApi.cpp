@@ -40,10 +40,8 @@ Result<std::shared_ptr<const DriverApi>> DriverApi::load(const std::string &libr
     // dlerror is worth showing only when the file is there and something else is wrong.
     const std::string reason = dlerror();
     const bool absent = reason.find("No such file") != std::string::npos;
-    return makeError(
-        Code::DeviceError,
-        "no CUDA driver found ({}){}{}; install the NVIDIA driver, or use --device cpu", library,
-        absent ? "" : ": ", absent ? "" : reason);
+    return makeError(Code::DeviceError, "no CUDA driver found ({}){}{}; install the NVIDIA driver",
+                     library, absent ? "" : ": ", absent ? "" : reason);
   }
   auto api = std::make_shared<DriverApi>();
   const char *missing = resolve(handle, *api);
@@ -56,7 +54,7 @@ Result<std::shared_ptr<const DriverApi>> DriverApi::load(const std::string &libr
   const CuResult result = api->cuInit(0);
   if (result == kNoDevice)
     return makeError(Code::DeviceError, "the CUDA driver finds no GPU; check nvidia-smi and "
-                                        "CUDA_VISIBLE_DEVICES, or use --device cpu");
+                                        "CUDA_VISIBLE_DEVICES");
   if (result == kStubLibrary)
     return makeError(Code::DeviceError,
                      "{} is the CUDA toolkit's stub, not a driver; take its folder out of "

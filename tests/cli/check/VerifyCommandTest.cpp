@@ -19,9 +19,9 @@ struct Outcome {
   std::string output; ///< both streams
 };
 
-Outcome run(const std::string &arguments) {
+Outcome run(const std::string &arguments, const std::string &environment = "") {
   Outcome result;
-  const std::string command = std::string(GPTQC_TOOL) + " " + arguments + " 2>&1";
+  const std::string command = environment + " " + GPTQC_TOOL + " " + arguments + " 2>&1";
   // NOLINTNEXTLINE(bugprone-command-processor): the tests write the command lines
   FILE *pipe = popen(command.c_str(), "r");
   std::array<char, 4096> block;
@@ -65,6 +65,13 @@ TEST(VerifyCommand, TheSameSeedGivesTheSameErrors) {
   };
   EXPECT_EQ(errors("3"), errors("3"));
   EXPECT_NE(errors("3"), errors("4"));
+}
+
+TEST(VerifyCommand, WithoutAGpuTheErrorNamesTheOtherDevice) {
+  const Outcome result =
+      run(std::string("verify --device cuda --descriptor ") + kLayer, "CUDA_VISIBLE_DEVICES=");
+  EXPECT_EQ(result.exitCode, 1) << result.output;
+  EXPECT_NE(result.output.find(", or use --device cpu"), std::string::npos) << result.output;
 }
 
 TEST(VerifyCommand, BadInputsFailOnOneLine) {
