@@ -12,7 +12,8 @@ namespace {
 
 struct Arguments {
   std::vector<std::string> descriptors;
-  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cache, cublas, output, name;
+  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cache, cublas, peers,
+                                                output, name;
   double budgetMilliseconds = 50;
   uint64_t seed = 1;
   bool noDense = false, noCache = false;
@@ -35,6 +36,9 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
   options.dense = !arguments.noDense;
   options.cublasPath = arguments.cublas;
   options.seed = arguments.seed;
+  if (!arguments.peers.empty()) {
+    GPTQC_ASSIGN(options.peers, PeerTable::read(arguments.peers));
+  }
   options.runner.nvrtcPath = arguments.nvrtc;
   options.runner.cacheDir = arguments.cache;
   options.runner.useCache = !arguments.noCache;
@@ -108,6 +112,10 @@ void registerBench(CLI::App &app, Outcome &outcome) {
       ->check(CLI::Range(1.0, 10000.0))
       ->capture_default_str();
   command->add_flag("--no-dense", a.noDense, "Do not measure cuBLASLt");
+  command->add_option(
+      "--peers", a.peers,
+      "Recorded times to show, `descriptor | peer | us` a line; default: those that "
+      "ship for the GPU");
   command->add_option("--cublas", a.cublas, "libcublasLt to use");
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");
   command->add_option("--cache", a.cache, "Folder of the kernel cache");

@@ -9,7 +9,7 @@
 namespace gptqc::cli {
 namespace {
 
-constexpr size_t kScheduleWidth = 46;
+constexpr size_t kScheduleWidth = 46, kPeerWidth = 13;
 
 size_t descriptorWidth(const std::vector<Descriptor> &descriptors) {
   size_t width = 10;
@@ -78,9 +78,10 @@ std::string benchHeadText(const BenchHead &head) {
 std::string benchTableHead(const std::vector<Descriptor> &descriptors) {
   return fmt::format(
       "{:{}}  {:>5}  {:{}}  {:>9}  {:>19}  {:>7}  {:>7}  {:>9}  {:>5}  {:>9}  {:>5}  "
-      "{:>9}  {:>5}",
+      "{:>9}  {:>5}  {:>9}  {:>5}  {:{}}",
       "descriptor", descriptorWidth(descriptors), "m", "schedule", kScheduleWidth, "us", "p10..p90",
-      "GB/s", "TFLOP/s", "floor us", "x", "limit us", "x", "cublas us", "x");
+      "GB/s", "TFLOP/s", "floor us", "x", "limit us", "x", "cublas us", "x", "peer us", "x", "peer",
+      kPeerWidth);
 }
 
 std::string benchTableRow(const std::vector<Descriptor> &descriptors, const BenchRow &row) {
@@ -96,6 +97,8 @@ std::string benchTableRow(const std::vector<Descriptor> &descriptors, const Benc
   text += comparedWith(medianOf(row.floor), time);
   text += comparedWith(row.limit, time);
   text += comparedWith(medianOf(row.dense), time);
+  text += comparedWith(row.peer ? std::optional(row.peer->microseconds) : std::nullopt, time);
+  text += fmt::format("  {:{}}", row.peer ? row.peer->peer : "-", kPeerWidth);
   return row.note.empty() ? text : text + "  " + row.note;
 }
 

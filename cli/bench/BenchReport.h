@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/bench/BenchMath.h"
+#include "cli/bench/PeerTable.h"
 #include "runtime/core/Status.h"
 
 namespace gptqc::cli {
@@ -20,6 +21,7 @@ struct BenchRow {
   std::optional<Timing> floor; ///< the pure-read kernel over the same bytes
   std::optional<Timing> dense; ///< cuBLASLt, 16-bit, on the dequantized W
   std::optional<double> limit;
+  std::optional<PeerTime> peer; ///< the best recorded time of another project's kernel
   double relativeFrobenius = 0; ///< of the check before the measurement
   std::string note;             ///< why `dense` is missing, when it should not be
   Status error;                 ///< when the point could not be measured

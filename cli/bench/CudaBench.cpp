@@ -221,6 +221,7 @@ std::vector<BenchRow> CudaBench::run(const std::vector<Descriptor> &descriptors,
       rows.push_back(std::move(row));
     }
   }
+  const PeerTable peers = options.peers ? *options.peers : PeerTable::builtIn(deviceName());
   const std::vector<Result<LinearKernel>> kernels = context->kernels(wanted);
   for (size_t i = 0; i < rows.size(); ++i) {
     BenchRow &row = rows[i];
@@ -233,6 +234,8 @@ std::vector<BenchRow> CudaBench::run(const std::vector<Descriptor> &descriptors,
       row.error = measure(*kernels[i], row);
     if (const std::optional<MachineLimits> machine = limits())
       row.limit = limitMicroseconds(*machine, row.descriptor, row.m);
+    if (const PeerTime *peer = peers.find(row.descriptor, row.m))
+      row.peer = *peer;
     report(row);
   }
   return rows;

@@ -14,8 +14,9 @@ struct BenchOptions {
   RunnerOptions runner;
   std::vector<int64_t> tokens; ///< empty: the upper end of each descriptor's range
   double budgetMilliseconds = 50;
-  bool dense = true;      ///< measure cuBLASLt too
-  std::string cublasPath; ///< empty: searched for
+  bool dense = true;              ///< measure cuBLASLt too
+  std::string cublasPath;         ///< empty: searched for
+  std::optional<PeerTable> peers; ///< nothing: the table that ships for the GPU
   uint64_t seed = 1;
 };
 

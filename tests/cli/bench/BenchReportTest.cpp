@@ -21,6 +21,7 @@ BenchRow measured() {
   row.floor = Timing{8.0, 8.0, 8.0};
   row.dense = Timing{40.0, 40.0, 40.0};
   row.limit = 5.0;
+  row.peer = PeerTime{row.descriptor, "marlin", 20.0};
   return row;
 }
 
@@ -30,13 +31,14 @@ TEST(BenchReport, ARowHoldsTimesRatesAndRatios) {
   const BenchRow row = measured();
   const std::string text = benchTableRow({row.descriptor}, row);
   for (const char *part : {"mma t64x8x128", "10.00", "9.50..11.25", " 3464 ", " 13.4 ",
-                           "8.00   1.25", "5.00   2.00", "40.00   0.25"})
+                           "8.00   1.25", "5.00   2.00", "40.00   0.25", "20.00   0.50  marlin"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
 }
 
 TEST(BenchReport, ColumnsAlignWithTheirTitles) {
   BenchRow row = measured();
   row.dense.reset();
+  row.peer.reset();
   const std::string head = benchTableHead({row.descriptor}),
                     text = benchTableRow({row.descriptor}, row);
   EXPECT_EQ(head.size(), text.size());
