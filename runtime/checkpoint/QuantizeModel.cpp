@@ -3,43 +3,19 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <mutex>
 #include <thread>
 
 #include <unistd.h>
 
 #include "runtime/checkpoint/CheckpointWriter.h"
+#include "runtime/checkpoint/FloatTensor.h"
 #include "runtime/checkpoint/ModuleTable.h"
 #include "runtime/checkpoint/Rtn.h"
-#include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 
 namespace gptqc {
 namespace {
-
-/// A weight matrix as floats; Unsupported for element types that are no plain floats.
-Result<std::vector<float>> loadFloats(const TensorRef &tensor) {
-  const std::span<const uint8_t> bytes = tensor.bytes();
-  std::vector<float> values(size_t(tensor.info->elements()));
-  const ElementType type = tensor.info->type;
-  if (type == ElementType::F32) {
-    if (!values.empty())
-      std::memcpy(values.data(), bytes.data(), bytes.size());
-    return values;
-  }
-  if (type != ElementType::F16 && type != ElementType::BF16)
-    return makeError(Code::Unsupported,
-                     "its weight is {}; save the model as F16, BF16 or F32 first",
-                     tensor.info->print());
-  const DType stored = type == ElementType::F16 ? DType::F16 : DType::BF16;
-  for (size_t i = 0; i < values.size(); ++i) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, bytes.data() + i * 2, 2);
-    values[i] = toFloat(bits, stored);
-  }
-  return values;
-}
 
 Status quantizeLayer(const HfFolder &source, const std::string &module, const RtnOptions &rtn,
                      CheckpointWriter &writer) {

@@ -36,4 +36,13 @@ void parallelFor(int64_t count, int workers,
     thread.join();
 }
 
+void parallelForRows(int64_t rows, int workers, const std::function<void(int64_t row)> &body) {
+  constexpr int64_t kChunk = 32;
+  parallelFor((rows + kChunk - 1) / kChunk, workers, [&](int64_t chunk, int) {
+    const int64_t end = std::min(rows, (chunk + 1) * kChunk);
+    for (int64_t row = chunk * kChunk; row < end; ++row)
+      body(row);
+  });
+}
+
 } // namespace gptqc

@@ -17,6 +17,10 @@ int resolveThreads(int threads);
 void parallelFor(int64_t count, int workers,
                  const std::function<void(int64_t index, int worker)> &body);
 
+/// Calls body(row) once for every row, several consecutive ones on a thread; for bodies too short
+/// to be handed out singly. Few rows run on the caller's thread.
+void parallelForRows(int64_t rows, int workers, const std::function<void(int64_t row)> &body);
+
 } // namespace gptqc
 
 #endif // GPTQC_RUNTIME_CORE_PARALLEL_H

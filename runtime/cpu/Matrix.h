@@ -1,9 +1,12 @@
-// A borrowed row-major matrix, and the words in which BLAS and LAPACK operations are described.
+// Row-major matrices, borrowed and owned, and the words in which BLAS and LAPACK operations are
+// described.
 #ifndef GPTQC_RUNTIME_CPU_MATRIX_H
 #define GPTQC_RUNTIME_CPU_MATRIX_H
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 namespace gptqc {
 
@@ -28,6 +31,19 @@ template <typename T> struct MatrixRef {
   MatrixRef block(int64_t i, int64_t j, int64_t blockRows, int64_t blockColumns) const {
     return {data + i * stride + j, blockRows, blockColumns, stride};
   }
+};
+
+/// A row-major matrix of floats with its memory, zeros at first.
+struct Matrix {
+  int64_t rows = 0, columns = 0;
+  std::vector<float> values;
+
+  Matrix() = default;
+  Matrix(int64_t rows, int64_t columns)
+      : rows(rows), columns(columns), values(size_t(rows * columns)) {}
+  MatrixRef<float> ref() { return {values.data(), rows, columns}; }
+  MatrixRef<const float> ref() const { return {values.data(), rows, columns}; }
+  bool empty() const { return values.empty(); }
 };
 
 /// op(A): A or its transpose.

@@ -1,0 +1,45 @@
+// One decoder block with its weights in memory.
+#ifndef GPTQC_RUNTIME_MODEL_BLOCK_H
+#define GPTQC_RUNTIME_MODEL_BLOCK_H
+
+#include <array>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/cpu/Matrix.h"
+#include "runtime/model/ModelConfig.h"
+
+namespace gptqc {
+
+/// Y = X W^T + bias. Weights may be replaced between passes (the solver does).
+struct Linear {
+  std::string name;        ///< of the module, e.g. "model.layers.0.self_attn.q_proj"
+  Matrix weight;           ///< [N, K]
+  std::vector<float> bias; ///< [N]; empty: none
+};
+
+/// Weights of a norm; both empty where the model has none.
+struct Norm {
+  std::vector<float> weight;
+  std::vector<float> bias; ///< layer norms only
+};
+
+struct Block {
+  int64_t index = 0;
+  std::array<Linear, kRoles> linears; ///< by Role; Gate is empty in a model without
+  Norm attentionNorm, mlpNorm;
+  Norm queryNorm, keyNorm; ///< [headDim], or empty
+
+  Linear &at(Role role) { return linears[size_t(role)]; }
+  const Linear &at(Role role) const { return linears[size_t(role)]; }
+};
+
+/// The linear layers that read the same input, in calibration order: key, value, query; the output
+/// of attention; up and gate; down. `stage` is 0..kStages-1.
+inline constexpr int kStages = 4;
+std::span<const Role> rolesOf(const ModelConfig &config, int stage);
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_MODEL_BLOCK_H
