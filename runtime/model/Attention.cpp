@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
-#include "runtime/cpu/BuiltinGemm.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/cpu/BuiltinGemm.h"
 #include "runtime/model/FastExp.h"
 
 namespace gptqc {

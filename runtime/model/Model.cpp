@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "runtime/checkpoint/FloatTensor.h"
-#include "runtime/cpu/Dequantize.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/cpu/Dequantize.h"
 
 namespace gptqc {
 namespace {
