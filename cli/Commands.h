@@ -20,6 +20,7 @@ void registerQuantize(CLI::App &app, Outcome &outcome);
 void registerCompile(CLI::App &app, Outcome &outcome);
 void registerVerify(CLI::App &app, Outcome &outcome);
 void registerBench(CLI::App &app, Outcome &outcome);
+void registerEval(CLI::App &app, Outcome &outcome);
 
 } // namespace gptqc::cli
 

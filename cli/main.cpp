@@ -34,6 +34,9 @@ int main(int argc, char **argv) {
 #ifdef GPTQC_HAVE_QUANTIZE
   gptqc::cli::registerQuantize(app, outcome);
 #endif
+#ifdef GPTQC_HAVE_EVAL
+  gptqc::cli::registerEval(app, outcome);
+#endif
 #ifdef GPTQC_HAVE_COMPILE
   gptqc::cli::registerCompile(app, outcome);
 #endif

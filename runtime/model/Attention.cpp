@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "runtime/core/Parallel.h"
 #include "runtime/cpu/BuiltinGemm.h"
-#include "runtime/model/FastExp.h"
+#include "runtime/model/Softmax.h"
 
 namespace gptqc {
 namespace {
@@ -17,14 +16,8 @@ constexpr int64_t kQueryTile = 64;
 
 /// Scores [begin, end) of a row become probabilities, the others 0.
 void softmaxRow(float *scores, int64_t count, int64_t begin, int64_t end) {
-  float largest = -std::numeric_limits<float>::infinity();
-  for (int64_t i = begin; i < end; ++i)
-    largest = scores[i] > largest ? scores[i] : largest;
-  for (int64_t i = begin; i < end; ++i)
-    scores[i] = expOfNegative(scores[i] - largest);
-  double sum = 0;
-  for (int64_t i = begin; i < end; ++i)
-    sum += scores[i];
+  float *seen = scores + begin;
+  const double sum = exponentiate(seen, end - begin, largestOf(seen, end - begin));
   const float inverse = float(1 / sum);
   for (int64_t i = begin; i < end; ++i)
     scores[i] *= inverse;

@@ -5,7 +5,7 @@
 #include <numbers>
 
 #include "runtime/core/Parallel.h"
-#include "runtime/model/FastExp.h"
+#include "runtime/model/Softmax.h"
 
 namespace gptqc {
 namespace {
@@ -34,17 +34,19 @@ void normalizeRow(NormKind kind, float epsilon, const Norm &norm, const float *x
       y[i] += norm.bias[size_t(i)];
 }
 
-float silu(float x) {
+// Objects, not functions: a template takes their code, and so vectorizes it.
+constexpr auto kSilu = [](float x) {
   const float e = expOfNegative(-std::abs(x));
   return x * ((x < 0 ? e : 1.0f) / (1.0f + e));
-}
-
-float gelu(float x) { return 0.5f * x * (1 + std::erf(x * float(std::numbers::sqrt2 / 2))); }
-
-float geluTanh(float x) {
+};
+constexpr auto kRelu = [](float x) { return x > 0 ? x : 0.0f * x; }; // NaN stays
+constexpr auto kGelu = [](float x) {
+  return 0.5f * x * (1 + std::erf(x * float(std::numbers::sqrt2 / 2)));
+};
+constexpr auto kGeluTanh = [](float x) {
   constexpr float kRoot = 0.7978845608f; // sqrt(2 / pi)
   return 0.5f * x * (1 + std::tanh(kRoot * (x + 0.044715f * x * x * x)));
-}
+};
 
 /// out = f(in) * factor, where factor may be null.
 template <typename Function>
@@ -61,13 +63,13 @@ void activateRow(Activation activation, const float *in, const float *factor, in
                  float *out) {
   switch (activation) {
   case Activation::Silu:
-    return mapRow(silu, in, factor, count, out);
+    return mapRow(kSilu, in, factor, count, out);
   case Activation::Relu:
-    return mapRow([](float x) { return x > 0 ? x : 0.0f * x; }, in, factor, count, out);
+    return mapRow(kRelu, in, factor, count, out);
   case Activation::Gelu:
-    return mapRow(gelu, in, factor, count, out);
+    return mapRow(kGelu, in, factor, count, out);
   case Activation::GeluTanh:
-    return mapRow(geluTanh, in, factor, count, out);
+    return mapRow(kGeluTanh, in, factor, count, out);
   }
 }
 

@@ -1,0 +1,81 @@
+// Parts of rows through all blocks; log-likelihoods from logits of some hundred tokens at a time.
+#include "runtime/model/Perplexity.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "runtime/core/Parallel.h"
+#include "runtime/model/BlockSource.h"
+#include "runtime/model/Softmax.h"
+
+namespace gptqc {
+namespace {
+
+constexpr int64_t kPassTokens = 2048; ///< tokens that go through a block at a time
+constexpr int64_t kHeadTokens = 256;  ///< tokens whose logits are in memory
+
+/// -log softmax(logits)[target]; overwrites the logits.
+double negativeLogLikelihood(float *logits, int64_t count, int32_t target) {
+  const float largest = largestOf(logits, count), chosen = logits[target];
+  return std::log(exponentiate(logits, count, largest)) - double(chosen - largest);
+}
+
+/// The sum over the predictions of some rows.
+double rowsLoss(const CpuContext &cpu, const ModelConfig &config, const OutputHead &head,
+                std::span<const int32_t> ids, int64_t length, const Matrix &x) {
+  double total = 0;
+  for (int64_t first = 0; first < x.rows; first += kHeadTokens) {
+    const int64_t count = std::min(kHeadTokens, x.rows - first);
+    Matrix logits = head.logits(cpu, config, x.ref().block(first, 0, count, x.columns));
+    std::vector<double> losses(static_cast<size_t>(count));
+    parallelForRows(count, cpu.threads, [&](int64_t i) {
+      const int64_t token = first + i;
+      if (token % length != length - 1) // the last one of a row predicts nothing that is known
+        losses[size_t(i)] =
+            negativeLogLikelihood(logits.ref().row(i), logits.columns, ids[size_t(token + 1)]);
+    });
+    for (const double loss : losses)
+      total += loss;
+  }
+  return total;
+}
+
+} // namespace
+
+Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const CpuContext &cpu,
+                                const BlockProgress &progress, int64_t activationBytes) {
+  const ModelConfig &config = model.config();
+  const int64_t length = rows.length;
+  if (rows.rows < 1 || length < 2)
+    return invalidArgument("{} rows of {} tokens hold no predictions; rows need 2 tokens",
+                           rows.rows, length);
+  const int64_t fitting = activationBytes / (length * config.hidden * int64_t(sizeof(float)));
+  const int64_t partRows = std::clamp<int64_t>(fitting, 1, rows.rows);
+  const int64_t parts = (rows.rows + partRows - 1) / partRows;
+  const int64_t passRows = std::max<int64_t>(1, kPassTokens / length);
+  BlockSource blocks(model, cpu.threads);
+  GPTQC_ASSIGN(const OutputHead head, model.loadHead());
+  double loss = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t firstRow = part * partRows, count = std::min(partRows, rows.rows - firstRow);
+    const std::span<const int32_t> ids = rows.part(firstRow, count);
+    GPTQC_ASSIGN(Matrix x, model.embed(ids, {length}));
+    for (int64_t i = 0; i < config.blocks; ++i) {
+      GPTQC_ASSIGN(const Block *block, blocks.get(i));
+      for (int64_t row = 0; row < count; row += passRows) {
+        const int64_t tokens = std::min(passRows, count - row) * length;
+        GPTQC_TRY(runBlock(cpu, config, *block, {length},
+                           x.ref().block(row * length, 0, tokens, x.columns)));
+      }
+      if (progress)
+        progress(part * config.blocks + i + 1, parts * config.blocks);
+    }
+    loss += rowsLoss(cpu, config, head, ids, length, x);
+  }
+  Perplexity result;
+  result.predictions = rows.rows * (length - 1);
+  result.value = std::exp(loss / double(result.predictions));
+  return result;
+}
+
+} // namespace gptqc
