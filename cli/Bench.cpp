@@ -48,7 +48,7 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
   if (!arguments.schedule.empty()) {
     GPTQC_ASSIGN(options.runner.kernels.schedule, Schedule::parse(arguments.schedule));
   } else if (arguments.family != "auto") {
-    options.runner.kernels.family = arguments.family == "mma" ? Family::Mma : Family::Simt;
+    options.runner.kernels.family = parseFamily(arguments.family);
   }
   return options;
 }
@@ -104,7 +104,7 @@ void registerBench(CLI::App &app, Outcome &outcome) {
                       "Token counts; default: the upper end of each descriptor's range");
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel");
   command->add_option("--family", a.family, "Use the best schedule of this family")
-      ->check(CLI::IsMember({"auto", "simt", "mma"}))
+      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv"}))
       ->capture_default_str();
   command->add_option("-o,--output", a.output, "Folder for the results, as text and as SVG");
   command->add_option("--name", a.name, "Name of the result files; default: <gpu>-<input>");

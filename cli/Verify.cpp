@@ -69,7 +69,7 @@ Result<RunnerOptions> runnerOptions(const Arguments &arguments, std::string &rep
     GPTQC_ASSIGN(options.kernels.schedule, Schedule::parse(arguments.schedule));
     repro += fmt::format(" --schedule '{}'", arguments.schedule);
   } else if (arguments.family != "auto") {
-    options.kernels.family = arguments.family == "mma" ? Family::Mma : Family::Simt;
+    options.kernels.family = parseFamily(arguments.family);
     repro += " --family " + arguments.family;
   }
   return options;
@@ -136,7 +136,7 @@ void registerVerify(CLI::App &app, Outcome &outcome) {
       ->capture_default_str();
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel (cuda)");
   command->add_option("--family", a.family, "Use the best schedule of this family (cuda)")
-      ->check(CLI::IsMember({"auto", "simt", "mma"}))
+      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv"}))
       ->capture_default_str();
   command->add_option("--threads", a.threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use (cuda)");

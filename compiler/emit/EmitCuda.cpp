@@ -131,6 +131,9 @@ private:
 
   void print(mlir::Operation *op);
   void printCall(mlir::Operation *op);
+  void printGemv(mlir::Operation *op);
+  void printState(mlir::Operation *op);
+  void print(tile::SpecializeOp op);
   void print(tile::BlockIndexOp op);
   void print(tile::SharedOp op);
   void print(tile::AccumulateOp op);
@@ -205,7 +208,93 @@ void BodyPrinter::print(mlir::Operation *op) {
       .Case([&](tile::AccumulatorOp o) {
         line("float {}{} = {{}};", declare(o.getSums(), "acc"), array(o.getType()));
       })
+      .Case([&](tile::GridSizeOp o) {
+        constexpr const char *kSizes[] = {"gridDim.x", "gridDim.y", "gridDim.z"};
+        expressions[o.getSize()] = {kSizes[size_t(o.getAxis())], false};
+      })
+      .Case<tile::SpecializeOp, tile::OpenStreamOp, tile::OpenSliceOp, tile::OpenMailboxOp,
+            tile::StartStreamingOp, tile::FirstUnitOp, tile::LastUnitOp, tile::NextUnitOp,
+            tile::RewindOp, tile::AdvanceOp, tile::LoadSliceOp, tile::AccumulateUnitOp,
+            tile::InitializeMailboxOp, tile::PostOp, tile::TakeOp, tile::GiveBackOp,
+            tile::ReduceAndStoreOp>([&](auto o) { printGemv(o); })
       .Default([&](mlir::Operation *o) { printCall(o); });
+}
+
+void BodyPrinter::print(tile::SpecializeOp op) {
+  line("if (is_streaming_warp<tile>()) {{");
+  ++depth;
+  printBlock(op.getStreaming().front());
+  --depth;
+  line("}} else {{");
+  ++depth;
+  printBlock(op.getReducing().front());
+  --depth;
+  line("}}");
+}
+
+/// The ops that declare an object of the gemv family, or name a part of one.
+void BodyPrinter::printState(mlir::Operation *op) {
+  llvm::TypeSwitch<mlir::Operation *>(op)
+      .Case([&](tile::OpenStreamOp o) {
+        const std::string rings = whole(o.getRings()), split = whole(o.getSplit());
+        line("weight_stream<layer, tile> {}({}, args, {});", declare(o.getStream(), "stream"),
+             rings, split);
+      })
+      .Case([&](tile::OpenSliceOp o) {
+        const std::string slices = whole(o.getSlices()), tokens = whole(o.getTokens());
+        line("x_slice<layer, tile> {}({}, args, {});", declare(o.getSlice(), "slice"), slices,
+             tokens);
+      })
+      .Case([&](tile::OpenMailboxOp o) {
+        const std::string buffer = whole(o.getBuffer());
+        line("sums_mailbox<layer, tile> {}({});", declare(o.getMailbox(), "mailbox"), buffer);
+      })
+      .Case([&](tile::FirstUnitOp o) {
+        expressions[o.getUnit()] = {whole(o.getStream()) + ".range.begin", false};
+      })
+      .Case([&](tile::LastUnitOp o) {
+        expressions[o.getUnit()] = {whole(o.getStream()) + ".range.end", false};
+      })
+      .Case([&](tile::NextUnitOp o) {
+        const std::string stream = whole(o.getStream());
+        line("const u8 *const {} = {}.next(args);", declare(o.getUnit(), "slot"), stream);
+      })
+      .Case([&](tile::TakeOp o) {
+        const std::string mailbox = whole(o.getMailbox());
+        line("const float *const {} = {}.take();", declare(o.getPosted(), "posted"), mailbox);
+      })
+      .Case([&](tile::LoadSliceOp o) {
+        const std::string name = declare(o.getFragments(), "b");
+        line("u32 {}{};", name, array(o.getType()));
+        line("{}.load<{}>({}, {});", whole(o.getSlice()), o.getType().getShape()[0], name,
+             whole(o.getStep()));
+      })
+      .Case([&](tile::SpecializeOp o) { print(o); });
+}
+
+void BodyPrinter::printGemv(mlir::Operation *op) {
+  headers.insert("gptqc/gemv.cuh");
+  llvm::TypeSwitch<mlir::Operation *>(op)
+      .Case([&](tile::StartStreamingOp o) {
+        line("start_streaming<{}>({}, {}, args, {});", o.getGather(), whole(o.getStream()),
+             whole(o.getSlice()), whole(o.getTokens()));
+      })
+      .Case([&](tile::RewindOp o) { line("{}.rewind();", whole(o.getSlice())); })
+      .Case([&](tile::AdvanceOp o) { line("{}.advance();", whole(o.getSlice())); })
+      .Case([&](tile::AccumulateUnitOp o) {
+        line("accumulate_unit<layer, tile, {}>({}, {}, {}, {}, {});",
+             o.getFragments().getType().getShape()[0], whole(o.getSums()), whole(o.getFragments()),
+             whole(o.getSlot()), whole(o.getUnit()), whole(o.getStep()));
+      })
+      .Case([&](tile::InitializeMailboxOp o) { line("{}.initialize();", whole(o.getMailbox())); })
+      .Case(
+          [&](tile::PostOp o) { line("{}.post({});", whole(o.getMailbox()), whole(o.getSums())); })
+      .Case([&](tile::GiveBackOp o) { line("{}.give_back();", whole(o.getMailbox())); })
+      .Case([&](tile::ReduceAndStoreOp o) {
+        line("reduce_and_store<layer, tile>(args, {}, {}, {});", whole(o.getPosted()),
+             whole(o.getItem()), whole(o.getTokens()));
+      })
+      .Default([&](mlir::Operation *o) { printState(o); });
 }
 
 /// The ops that print as a call without a result.
@@ -267,7 +356,7 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
                        kernel.getTarget().getValue().print(), schedule.print());
   for (const std::string &header : body.headers)
     source += fmt::format("#include \"{}\"\n", header);
-  source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(schedule) +
+  source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(descriptor, schedule) +
             "\n} // namespace\n\n";
   source += fmt::format("extern \"C\" __global__ void __launch_bounds__({}, 1)\n"
                         "{}(const __grid_constant__ gptqc::linear_args args) {{\n"

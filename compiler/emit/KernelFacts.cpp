@@ -51,7 +51,7 @@ std::string layerFacts(const Descriptor &d) {
   return facts.finish();
 }
 
-std::string tileFacts(const Schedule &s) {
+std::string tileFacts(const Descriptor &d, const Schedule &s) {
   FactsPrinter facts("tile");
   facts.number("n", s.tileN);
   facts.number("m", s.tileM);
@@ -60,6 +60,11 @@ std::string tileFacts(const Schedule &s) {
   facts.number("m_warps", s.mWarps);
   facts.number("k_warps", s.kWarps);
   facts.number("split_k", s.splitK);
+  if (s.family == Family::Gemv) {
+    facts.number("stages", s.stages);
+    facts.number("x_rows", TilePlan::of(d, s).xRows);
+    facts.number("reduce_warps", s.reduceWarps());
+  }
   return facts.finish();
 }
 
@@ -73,6 +78,7 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   // simt reads single elements whatever its schedule says.
   facts.xVector = s.family == Family::Simt ? 2 : s.xVector;
   facts.paddedN = layout.paddedN;
+  facts.persistent = s.family == Family::Gemv;
   facts.usesPermutation = layout.permuted;
   return facts;
 }

@@ -14,7 +14,7 @@ namespace gptqc {
 std::string layerFacts(const Descriptor &descriptor);
 
 /// `struct tile { ... };`
-std::string tileFacts(const Schedule &schedule);
+std::string tileFacts(const Descriptor &descriptor, const Schedule &schedule);
 
 /// All but the entry's name and the bytes of shared memory.
 LaunchFacts launchFacts(const Descriptor &descriptor, const Schedule &schedule);

@@ -30,6 +30,7 @@ public:
 
   void buildMma();
   void buildSimt();
+  void buildGemv();
 
 private:
   mlir::OpBuilder &builder;
@@ -41,8 +42,8 @@ private:
   Value constant(int64_t value) {
     return mlir::arith::ConstantIndexOp::create(builder, loc, value);
   }
-  Value shared(tile::Role role, int64_t bytes) {
-    auto type = tile::SharedType::get(builder.getContext(), 1, bytes);
+  Value shared(tile::Role role, int64_t bytes, int64_t slots = 1) {
+    auto type = tile::SharedType::get(builder.getContext(), slots, bytes);
     return tile::SharedOp::create(builder, loc, type, role, mlir::IntegerAttr());
   }
   tile::RegistersType registers(llvm::ArrayRef<int64_t> shape, mlir::Type element) {
@@ -57,6 +58,8 @@ private:
     return forOp;
   }
   void placeBlock();
+  mlir::scf::ForOp itemLoop(Value first);
+  void buildStreaming(Value rings, Value slices, Value mailbox, Value first, Value split);
   void multiplyStage(Value weights, Value scales, Value activations, Value sums, Value slot,
                      Value kTile);
 };
@@ -141,6 +144,74 @@ void KernelBuilder::buildSimt() {
   tile::StoreOp::create(builder, loc, totals, rows, tokens);
 }
 
+/// A persistent block's items: from its own index on, in steps of the grid.
+mlir::scf::ForOp KernelBuilder::itemLoop(Value first) {
+  Value step = tile::GridSizeOp::create(builder, loc, builder.getIndexType(), tile::Axis::Rows);
+  return loop(first, constant(plan.items(schedule)), step, "item");
+}
+
+/// The streaming warps: for every item, for the units of the warp's slice of k, for chunks of
+/// steps.
+void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox, Value first,
+                                   Value split) {
+  mlir::MLIRContext *context = builder.getContext();
+  Value stream =
+      tile::OpenStreamOp::create(builder, loc, tile::StreamType::get(context), rings, split);
+  Value slice =
+      tile::OpenSliceOp::create(builder, loc, tile::SliceType::get(context), slices, tokens);
+  tile::StartStreamingOp::create(builder, loc, stream, slice, tokens, schedule.xVector == 2);
+  tile::BarrierOp::create(builder, loc);
+  auto items = itemLoop(first);
+  builder.setInsertionPointToStart(items.getBody());
+  Value sums = tile::AccumulatorOp::create(
+      builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
+  tile::RewindOp::create(builder, loc, slice);
+  Value begin = tile::FirstUnitOp::create(builder, loc, builder.getIndexType(), stream);
+  Value end = tile::LastUnitOp::create(builder, loc, builder.getIndexType(), stream);
+  auto units = loop(begin, end, constant(1), "unit");
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(units.getBody());
+    Value slot = tile::NextUnitOp::create(builder, loc, tile::UnitType::get(context), stream);
+    auto steps = loop(constant(0), constant(plan.warpSteps), constant(plan.flushSteps), "step",
+                      builder.getI64IntegerAttr(std::max(1, 4 / plan.flushSteps)));
+    builder.setInsertionPointToStart(steps.getBody());
+    Value fragments = tile::LoadSliceOp::create(
+        builder, loc, registers({plan.flushSteps, plan.warpMTiles, 2}, builder.getI32Type()), slice,
+        steps.getInductionVar());
+    tile::AccumulateUnitOp::create(builder, loc, sums, fragments, slot, units.getInductionVar(),
+                                   steps.getInductionVar());
+    builder.setInsertionPointAfter(steps);
+    tile::AdvanceOp::create(builder, loc, slice);
+  }
+  tile::PostOp::create(builder, loc, mailbox, sums);
+}
+
+void KernelBuilder::buildGemv() {
+  Value rings = shared(tile::Role::Weights, plan.weightBytes + plan.scaleBytes,
+                       int64_t(schedule.kWarps) * schedule.stages);
+  Value slices = shared(tile::Role::Activations, plan.activationBytes, schedule.kWarps);
+  Value buffer = shared(tile::Role::Sums, plan.sumsBytes);
+  mlir::Type index = builder.getIndexType();
+  Value first = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Rows);
+  tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);
+  Value split = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Split);
+  Value mailbox = tile::OpenMailboxOp::create(builder, loc,
+                                              tile::MailboxType::get(builder.getContext()), buffer);
+  auto roles = tile::SpecializeOp::create(builder, loc);
+  builder.createBlock(&roles.getStreaming());
+  buildStreaming(rings, slices, mailbox, first, split);
+  builder.createBlock(&roles.getReducing());
+  tile::InitializeMailboxOp::create(builder, loc, mailbox);
+  tile::BarrierOp::create(builder, loc);
+  auto items = itemLoop(first);
+  builder.setInsertionPointToStart(items.getBody());
+  Value posted =
+      tile::TakeOp::create(builder, loc, tile::PostedType::get(builder.getContext()), mailbox);
+  tile::ReduceAndStoreOp::create(builder, loc, posted, items.getInductionVar(), tokens);
+  tile::GiveBackOp::create(builder, loc, mailbox);
+}
+
 llvm::LogicalResult lower(gptq::LinearOp op) {
   auto function = op->getParentOfType<mlir::func::FuncOp>();
   if (!function)
@@ -161,6 +232,8 @@ llvm::LogicalResult lower(gptq::LinearOp op) {
   KernelBuilder body(builder, op.getLoc(), descriptor, schedule);
   if (schedule.family == Family::Simt)
     body.buildSimt();
+  else if (schedule.family == Family::Gemv)
+    body.buildGemv();
   else
     body.buildMma();
   function.erase();

@@ -41,10 +41,14 @@ llvm::SmallVector<Placement> liveRanges(tile::KernelOp kernel) {
   for (auto shared : body.getOps<tile::SharedOp>()) {
     Placement placement{shared};
     placement.bytes = align(shared.getType().getSlots() * shared.getType().getBytes());
-    for (mlir::Operation *user : shared->getUsers()) {
+    // What an op makes of a buffer (a stream, a mailbox) keeps it alive.
+    llvm::SmallVector<mlir::Operation *> users(shared->getUsers());
+    while (!users.empty()) {
+      mlir::Operation *user = users.pop_back_val();
       const unsigned at = position[body.findAncestorOpInBlock(*user)];
       placement.first = std::min(placement.first, at);
       placement.last = std::max(placement.last, at);
+      users.append(user->user_begin(), user->user_end());
     }
     buffers.push_back(placement);
   }

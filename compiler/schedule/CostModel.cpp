@@ -17,6 +17,7 @@ constexpr double kStageOverhead = 60;        // wait, barrier and address arithm
 constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandwidth
 constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
+constexpr double kFriction = 2.2;            // of an mma k loop; measured, H200, all shapes
 constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
 constexpr int kComfortableRegisters = 160;   // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
@@ -93,7 +94,61 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   // Before sm_80 the loads in flight are in registers too.
   const int registers = plan.registers + (t.hasCpAsync() ? 0 : 40);
   const double spills = registers > kComfortableRegisters ? 4 : 1;
-  return kLaunchCycles + grid.waves * (kMemoryLatency + kLoop + epilogue) * spills;
+  return kLaunchCycles + grid.waves * (kMemoryLatency + kFriction * kLoop + epilogue) * spills;
+}
+
+/// Warp instructions of one k16 step of an n16 tile, less the products.
+double dequantInstructions(int bits) {
+  switch (bits) {
+  case 2:
+    return 10.5;
+  case 4:
+    return 9;
+  case 8:
+    return 10;
+  default: // several planes
+    return 15;
+  }
+}
+
+/// Streaming overlaps with computing but for what few warps cannot hide; X comes from L2, which all
+/// SMs ask for the same lines. The constants are fitted to measurements on an H200.
+double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  constexpr double kFixed = 2500;          // launch, first bytes, last sums
+  constexpr double kExposed = 0.35;        // of the shorter of streaming and computing
+  constexpr double kSharedLineBytes = 24;  // per cycle and SM
+  constexpr double kGatherLatency = 4500;  // of X through the permutation, less what streams
+  constexpr double kUnitInstructions = 68; // wait, copies and addresses
+  constexpr double kSchedulers = 4, kIssueRate = 0.8;
+  const TilePlan plan = TilePlan::of(d, s);
+  const double items = double(plan.items(s)), sms = t.plannedSmCount();
+  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
+  const double rows =
+      std::min(items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / tokenBlocks)));
+  const double perSm = std::ceil(rows * tokenBlocks / sms);                // blocks
+  const double slice = std::ceil(double(plan.kTiles) / s.kWarps);          // the longest
+  const double units = slice * s.kWarps * std::ceil(items / rows) * perSm; // of an SM
+  const double chunks = double(plan.warpSteps) / plan.flushSteps;
+  const double instructions =
+      kUnitInstructions +
+      plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
+                        0.5 * plan.warpMTiles) +
+      chunks * plan.warpNTiles * (8 + 4 * plan.warpMTiles);
+  const double warps = s.warps * perSm;
+  const double inFlight = warps * (s.stages - 1) * double(plan.weightBytes);
+  const double stream = units * double(plan.weightBytes + plan.scaleBytes) / kDramBytesPerCycle /
+                        std::min(1.0, inFlight / kBytesInFlight);
+  const double compute =
+      units * instructions / std::min(kSchedulers, warps) / std::min(1.0, warps / 12.0 + 0.2);
+  // What the warps compute when their last units have arrived.
+  const double tail = 0.5 * warps * instructions / kSchedulers / kIssueRate;
+  const double fill = s.xVector == 2
+                          ? std::max(0.0, kGatherLatency - inFlight / kDramBytesPerCycle)
+                          : perSm * s.kWarps * double(plan.activationBytes) / kSharedLineBytes;
+  const double reduce = perSm * double(s.tileN) * std::min<double>(s.tileM, tokensOf(d)) *
+                        s.kWarps / 32 / s.reduceWarps();
+  return kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) + fill + tail +
+         reduce;
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
@@ -106,7 +161,14 @@ double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 } // namespace
 
 double CostModel::cycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  return s.family == Family::Mma ? mmaCycles(d, t, s) : simtCycles(d, t, s);
+  switch (s.family) {
+  case Family::Gemv:
+    return gemvCycles(d, t, s);
+  case Family::Mma:
+    return mmaCycles(d, t, s);
+  default:
+    return simtCycles(d, t, s);
+  }
 }
 
 Result<Schedule> CostModel::choose(const Descriptor &d, const Target &t) {

@@ -83,6 +83,33 @@ Status checkMma(const Descriptor &d, const Target &t, const Schedule &s) {
   return checkResources(t, s, plan);
 }
 
+/// See templates/gptqc/gemv.cuh.
+Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
+  if (!t.hasCpAsync())
+    return refuse(s, "sm_{} has no cp.async; use the mma family", t.capability);
+  if (d.batchInvariant)
+    return refuse(s,
+                  "batch_invariant needs one order of summation for every M; use the mma family");
+  if (s.mWarps != 1 || s.kWarps != s.warps || s.warps > 24)
+    return refuse(s, "all warps of gemv split k: write the same kwarps as warps, 24 at most");
+  if (s.stages < 2 || s.stages > 8)
+    return refuse(s, "a ring has 2 to 8 stages");
+  const int parts = d.siluMul ? 2 : 1, tiles = s.tileN / 16 / parts;
+  if (s.tileN % (16 * parts) != 0 || (tiles != 1 && tiles != 2 && tiles != 4))
+    return refuse(s, "the weight rows must be {}, {} or {}", 16 * parts, 32 * parts, 64 * parts);
+  if (s.tileM % 8 != 0 || s.tileM > 32)
+    return refuse(s, "the tokens must be a multiple of 8, 32 at most");
+  if (s.splitK != 1)
+    return refuse(s, "the blocks of gemv do not split k; use splitk1");
+  const TilePlan plan = TilePlan::of(d, s);
+  const int columns = std::max(64, chunkK(d.bits));
+  if (s.tileK % columns != 0 || s.tileK > 1024 || plan.layout.paddedK % s.tileK != 0)
+    return refuse(s, "the k tile of w{} must be a multiple of {} that divides {}, 1024 at most",
+                  d.bits, columns, plan.layout.paddedK);
+  GPTQC_TRY(checkActivationLoads(d, s, plan));
+  return checkResources(t, s, plan);
+}
+
 /// One thread owns one row; X is read element by element whatever its alignment.
 Status checkSimt(const Schedule &s) {
   if (s.mWarps != 1 || s.kWarps != 1 || s.stages != 1 || s.splitK != 1 || s.xVector != 16)
@@ -122,6 +149,24 @@ void appendMma(const Descriptor &d, const Target &t, Schedule s, std::vector<Sch
     }
 }
 
+/// Appends the legal gemv schedules: for few tokens only.
+void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
+  constexpr int64_t kFewTokens = 32;
+  if (d.m.hi > kFewTokens)
+    return;
+  s.family = Family::Gemv;
+  s.tileM = int(std::max<int64_t>(1, (d.m.hi + 7) / 8)) * 8;
+  for (int tiles : {1, 2, 4})
+    for (int tileK : {64, 128, 256, 512})
+      for (int warps : {4, 8, 12, 16})
+        for (int stages : {2, 3, 4, 6}) {
+          s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
+          s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages;
+          if (ScheduleSpace::check(d, t, s).ok())
+            found.push_back(s);
+        }
+}
+
 } // namespace
 
 Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule &s) {
@@ -131,11 +176,12 @@ Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule
     return checkSimt(s);
   case Family::Mma:
     return checkMma(d, t, s);
-  case Family::Wgmma:
   case Family::Gemv:
+    return checkGemv(d, t, s);
+  case Family::Wgmma:
     break;
   }
-  return refuse(s, "there are no {} kernels; use mma or simt", familyName(s.family));
+  return refuse(s, "there are no {} kernels; use mma, gemv or simt", familyName(s.family));
 }
 
 std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target &t) {
@@ -149,6 +195,7 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
     if (tileM == 8 || tileM < 2 * tokens)
       appendMma(d, t, s, found);
   }
+  appendGemv(d, t, s, found);
   Schedule simt;
   simt.family = Family::Simt;
   simt.tileN = 128, simt.tileM = 4, simt.tileK = 16;

@@ -34,6 +34,30 @@ int flushStepsOf(const Descriptor &d, const TilePlan &plan) {
   return steps;
 }
 
+/// Mirrors gemv_shape of templates/gptqc/gemv.cuh.
+void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
+  const int nTiles = s.tileN / 16;
+  plan.warpNTiles = nTiles;
+  plan.warpMTiles = s.tileM / 8;
+  plan.warpSteps = s.tileK / 16;
+  plan.flushSteps = flushStepsOf(d, plan);
+  plan.scaleRows = scaleRowsOf(plan.warpSteps, plan.groupSteps);
+  plan.weightBytes = int64_t(s.tileN) * s.tileK * d.bits / 8;
+  plan.scaleBytes = int64_t(nTiles) * plan.scaleRows * (d.sym ? 32 : 48);
+  plan.xRows = int(std::min<int64_t>(s.tileM, d.m.hi));
+  const int64_t splitUnits = (plan.kTiles + s.splitK - 1) / s.splitK;
+  const int64_t sliceUnits = (splitUnits + s.kWarps - 1) / s.kWarps;
+  plan.activationBytes = plan.xRows * sliceUnits * s.tileK * 2;
+  constexpr int64_t kBarrierBytes = 32;
+  plan.sumsBytes = int64_t(2) * s.kWarps * s.tileM * (s.tileN + 4) * 4 + kBarrierBytes;
+  plan.sharedBytes = alignShared(s.kWarps * s.stages * (plan.weightBytes + plan.scaleBytes)) +
+                     alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.sumsBytes);
+  const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
+  const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 16 : 6);
+  plan.registers =
+      nTiles * (plan.warpMTiles * 8 + words) + plan.flushSteps * plan.warpMTiles * 2 + 36;
+}
+
 } // namespace
 
 int chunkK(int bits) { return 256 / planesOf(bits).back().width; }
@@ -49,6 +73,8 @@ TilePlan TilePlan::of(const Descriptor &d, const Schedule &s) {
   plan.kTiles = (plan.layout.paddedK + s.tileK - 1) / s.tileK;
   plan.sumsBytes = int64_t(s.kWarps) * s.tileM * (s.tileN + 4) * 4;
   plan.sharedBytes = alignShared(plan.sumsBytes);
+  if (s.family == Family::Gemv)
+    planGemv(d, s, plan);
   if (s.family != Family::Mma)
     return plan;
 

@@ -13,8 +13,8 @@ namespace gptqc {
 /// Alignment of every buffer in shared memory, bytes.
 inline constexpr int64_t kSharedAlignment = 128;
 
-/// Terms as in templates/gptqc/tile.cuh. Meaningful for mma schedules that pass
-/// ScheduleSpace::check; for simt only layout, groupSteps, kTiles and sumsBytes are.
+/// Terms as in templates/gptqc/tile.cuh and gemv.cuh. Meaningful for mma and gemv schedules that
+/// pass ScheduleSpace::check; for simt only layout, groupSteps, kTiles and sumsBytes are.
 struct TilePlan {
   WeightLayout layout;
   int groupSteps = 0;          ///< k16 steps per packed group; 0 when ragged
@@ -27,12 +27,15 @@ struct TilePlan {
   bool scaleFragments = false; ///< scales go into the weight fragments instead of the partial sums
   int64_t weightBytes = 0;     ///< of one stage, all planes
   int64_t scaleBytes = 0;      ///< of one stage, scales and zero points
-  int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit
-  int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp
-  int64_t sharedBytes = 0;     ///< of the block; sums overlay the stages, which are dead by then
+  int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit; gemv: of one warp's slice
+  int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp; gemv: mailbox
+  int64_t sharedBytes = 0;     ///< of the block; mma: sums overlay the stages, dead by then
+  int xRows = 0;               ///< gemv: most tokens of a block
   int registers = 0;           ///< estimate per thread
 
   static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);
+  /// gemv: row tiles of the layer.
+  int64_t items(const Schedule &schedule) const { return layout.paddedN / schedule.tileN; }
   /// The packed sizes that a kernel for the descriptor is compiled for.
   static WeightLayout layoutOf(const Descriptor &descriptor);
 };

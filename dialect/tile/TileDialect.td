@@ -46,6 +46,17 @@ def Tile_RegistersType : Tile_Type<"Registers", "registers"> {
   let hasCustomAssemblyFormat = 1;
 }
 
+class Tile_StateType<string className, string keyword, string what> : Tile_Type<className, keyword> {
+  let genVerifyDecl = 0;
+  let summary = what;
+}
+
+def Tile_StreamType : Tile_StateType<"Stream", "stream", "a warp's stream of weight units">;
+def Tile_SliceType : Tile_StateType<"Slice", "slice", "a warp's columns of X">;
+def Tile_UnitType : Tile_StateType<"Unit", "unit", "a weight unit that has arrived">;
+def Tile_MailboxType : Tile_StateType<"Mailbox", "mailbox", "where warps hand over the sums of items">;
+def Tile_PostedType : Tile_StateType<"Posted", "posted", "the sums of one item, of all k warps">;
+
 class Tile_Enum<string className, string text, list<I32EnumAttrCase> cases>
     : I32EnumAttr<className, text, cases> {
   let cppNamespace = "::gptqc::tile";

@@ -60,6 +60,23 @@ llvm::LogicalResult LoadActivationsOp::verify() {
   return llvm::success();
 }
 
+llvm::LogicalResult LoadSliceOp::verify() {
+  const RegistersType type = getType();
+  if (!isArray(type, 3, 2, false) || !llvm::isPowerOf2_64(uint64_t(type.getShape()[0])))
+    return emitOpError()
+           << "loads [steps][m8 tiles][2] of i32, a power of two of steps"; /*load_slice_c1*/
+  return llvm::success();
+}
+
+llvm::LogicalResult AccumulateUnitOp::verify() {
+  const RegistersType sums = getSums().getType(), fragments = getFragments().getType();
+  if (!isArray(sums, 3, 4, true) || !isArray(fragments, 3, 2, false) ||
+      sums.getShape()[1] != fragments.getShape()[1]) /*accumulate_unit_c1*/
+    return emitOpError() << "needs sums [n16 tiles][m8 tiles][4] of f32 and fragments "
+                            "[steps][m8 tiles][2] of i32";
+  return llvm::success();
+}
+
 llvm::LogicalResult AccumulateOp::verify() {
   const RegistersType sums = getSums().getType(), fragments = getFragments().getType();
   if (!isArray(sums, 3, 4, true) || !isArray(fragments, 3, 2, false) ||

@@ -157,6 +157,131 @@ def Tile_SimtAccumulateOp : Tile_Op<"simt_accumulate"> {
   let assemblyFormat = "$sums `,` `rows` $rows `,` `tokens` $tokens `,` `k` $k_tile attr-dict `:` type($sums)";
 }
 
+//===-- Streaming and reducing warps (gemv) ---------------------------------------------------------===//
+
+def Tile_SpecializeOp : Tile_Op<"specialize", [NoRegionArguments, SingleBlock, NoTerminator]> {
+  let summary = "the streaming warps run the first region, the reducing warps the second";
+  let regions = (region SizedRegion<1>:$streaming, SizedRegion<1>:$reducing);
+  let assemblyFormat = "`streaming` $streaming `reducing` $reducing attr-dict";
+}
+
+def Tile_GridSizeOp : Tile_Op<"grid_size"> {
+  let summary = "blocks along an axis of the grid";
+  let arguments = (ins Tile_AxisAttr:$axis);
+  let results = (outs Index:$size);
+  let assemblyFormat = "$axis attr-dict";
+}
+
+def Tile_OpenStreamOp : Tile_Op<"open_stream"> {
+  let summary = "a warp's stream over its k slice of a split, through its ring";
+  let arguments = (ins Tile_SharedType:$rings, Index:$split);
+  let results = (outs Tile_StreamType:$stream);
+  let assemblyFormat = "$rings `,` `split` $split attr-dict `:` type($rings)";
+}
+
+def Tile_OpenSliceOp : Tile_Op<"open_slice"> {
+  let summary = "a warp's columns of the block's tokens";
+  let arguments = (ins Tile_SharedType:$slices, Index:$tokens);
+  let results = (outs Tile_SliceType:$slice);
+  let assemblyFormat = "$slices `,` `tokens` $tokens attr-dict `:` type($slices)";
+}
+
+def Tile_StartStreamingOp : Tile_Op<"start_streaming"> {
+  let summary = "start to fill a warp's ring and its slice of X";
+  let description = [{ With `gather`, X is read element by element and through the permutation. }];
+  let arguments = (ins Tile_StreamType:$stream, Tile_SliceType:$slice, Index:$tokens, UnitAttr:$gather);
+  let assemblyFormat = "$stream `,` $slice `,` `tokens` $tokens attr-dict";
+}
+
+class Tile_UnitBoundOp<string mnemonic, string what> : Tile_Op<mnemonic> {
+  let summary = what;
+  let arguments = (ins Tile_StreamType:$stream);
+  let results = (outs Index:$unit);
+  let assemblyFormat = "$stream attr-dict";
+}
+def Tile_FirstUnitOp : Tile_UnitBoundOp<"first_unit", "the first unit of a warp's slice">;
+def Tile_LastUnitOp : Tile_UnitBoundOp<"last_unit", "the unit behind the last one of a warp's slice">;
+
+def Tile_NextUnitOp : Tile_Op<"next_unit"> {
+  let summary = "wait for the next unit of the stream and start to copy a later one";
+  let arguments = (ins Tile_StreamType:$stream);
+  let results = (outs Tile_UnitType:$unit);
+  let assemblyFormat = "$stream attr-dict";
+}
+
+def Tile_RewindOp : Tile_Op<"rewind"> {
+  let summary = "back to the slice's first unit";
+  let arguments = (ins Tile_SliceType:$slice);
+  let assemblyFormat = "$slice attr-dict";
+}
+def Tile_AdvanceOp : Tile_Op<"advance"> {
+  let summary = "on to the slice's next unit";
+  let arguments = (ins Tile_SliceType:$slice);
+  let assemblyFormat = "$slice attr-dict";
+}
+
+def Tile_LoadSliceOp : Tile_Op<"load_slice"> {
+  let summary = "load the B fragments of consecutive k16 steps of the slice's unit";
+  let description = [{
+    Constraints:
+    - load_slice_c1: the result is [steps][m8 tiles][2] of i32 with a power of two of steps.
+  }];
+  let arguments = (ins Tile_SliceType:$slice, Index:$step);
+  let results = (outs Tile_RegistersType:$fragments);
+  let assemblyFormat = "$slice `,` `step` $step attr-dict `:` type($fragments)";
+  let hasVerifier = 1;
+}
+
+def Tile_AccumulateUnitOp : Tile_Op<"accumulate_unit"> {
+  let summary = "dequantize all n16 tiles of a unit for the loaded steps, multiply, scale, add";
+  let description = [{
+    Constraints:
+    - accumulate_unit_c1: the sums are [n16 tiles][m8 tiles][4] of f32, the fragments [steps][m8 tiles][2]
+      of i32, with the same number of m8 tiles.
+  }];
+  let arguments = (ins Tile_RegistersType:$sums, Tile_RegistersType:$fragments, Tile_UnitType:$slot,
+                       Index:$unit, Index:$step);
+  let assemblyFormat = [{
+    $sums `,` $fragments `,` $slot `,` `unit` $unit `,` `step` $step attr-dict
+    `:` type($sums) `,` type($fragments)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_OpenMailboxOp : Tile_Op<"open_mailbox"> {
+  let summary = "where the streaming warps hand the sums of items to the reducing warps";
+  let arguments = (ins Tile_SharedType:$buffer);
+  let results = (outs Tile_MailboxType:$mailbox);
+  let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+}
+
+class Tile_MailboxOp<string mnemonic, string what> : Tile_Op<mnemonic> {
+  let summary = what;
+  let arguments = (ins Tile_MailboxType:$mailbox);
+  let assemblyFormat = "$mailbox attr-dict";
+}
+def Tile_InitializeMailboxOp : Tile_MailboxOp<"initialize_mailbox", "initialize the mailbox's barriers">;
+def Tile_GiveBackOp : Tile_MailboxOp<"give_back", "let the streaming warps write the taken buffer again">;
+
+def Tile_PostOp : Tile_Op<"post"> {
+  let summary = "hand over a warp's sums of an item";
+  let arguments = (ins Tile_MailboxType:$mailbox, Tile_RegistersType:$sums);
+  let assemblyFormat = "$mailbox `,` $sums attr-dict `:` type($sums)";
+}
+
+def Tile_TakeOp : Tile_Op<"take"> {
+  let summary = "wait for the sums of the next item";
+  let arguments = (ins Tile_MailboxType:$mailbox);
+  let results = (outs Tile_PostedType:$posted);
+  let assemblyFormat = "$mailbox attr-dict";
+}
+
+def Tile_ReduceAndStoreOp : Tile_Op<"reduce_and_store"> {
+  let summary = "add the k warps' sums up in order; bias, activation function, store";
+  let arguments = (ins Tile_PostedType:$posted, Index:$item, Index:$tokens);
+  let assemblyFormat = "$posted `,` `item` $item `,` `tokens` $tokens attr-dict";
+}
+
 //===-- The end of a tile ---------------------------------------------------------------------------===//
 
 class Tile_CollectOp<string mnemonic> : Tile_Op<mnemonic> {

@@ -57,6 +57,7 @@ Json headerOf(const KernelImage &image) {
             {"split_k", launch.splitK},
             {"x_vector", launch.xVector},
             {"padded_n", launch.paddedN},
+            {"persistent", launch.persistent},
             {"uses_permutation", launch.usesPermutation}}},
           {"resources",
            {{"registers", resources.registers},
@@ -142,6 +143,7 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("split_k", image.launch.splitK, 1, 65535);
   launch.number("x_vector", image.launch.xVector, 1, 256);
   launch.number("padded_n", image.launch.paddedN, 0, kAny);
+  launch.flag("persistent", image.launch.persistent);
   launch.flag("uses_permutation", image.launch.usesPermutation);
 
   HeaderReader resources(child("resources"));

@@ -40,6 +40,13 @@ bool parseTile(std::string_view token, Schedule &schedule) {
 
 std::string_view familyName(Family family) { return kFamilyNames[size_t(family)]; }
 
+std::optional<Family> parseFamily(std::string_view name) {
+  for (size_t i = 0; i < kFamilyNames.size(); ++i)
+    if (kFamilyNames[i] == name)
+      return Family(i);
+  return std::nullopt;
+}
+
 Result<Schedule> Schedule::parse(std::string_view text) {
   const auto refuse = [&](std::string why) {
     return invalidArgument("schedule '{}': {} (write: simt|mma|wgmma|gemv t<N>x<M>x<K> warps<n> "
@@ -50,12 +57,10 @@ Result<Schedule> Schedule::parse(std::string_view text) {
   if (tokens.empty())
     return refuse("it is empty");
   Schedule schedule;
-  size_t family = 0;
-  while (family < kFamilyNames.size() && kFamilyNames[family] != tokens[0])
-    ++family;
-  if (family == kFamilyNames.size())
+  const std::optional<Family> family = parseFamily(tokens[0]);
+  if (!family)
     return refuse(fmt::format("unknown family '{}'", tokens[0]));
-  schedule.family = Family(family);
+  schedule.family = *family;
   if (tokens.size() < 2 || !parseTile(tokens[1], schedule))
     return refuse("the second word is the tile, e.g. t64x16x128");
 

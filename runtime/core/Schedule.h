@@ -4,6 +4,7 @@
 #ifndef GPTQC_RUNTIME_CORE_SCHEDULE_H
 #define GPTQC_RUNTIME_CORE_SCHEDULE_H
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@ namespace gptqc {
 
 enum class Family { Simt, Mma, Wgmma, Gemv };
 std::string_view familyName(Family family);
+std::optional<Family> parseFamily(std::string_view name);
 
 struct Schedule {
   Family family = Family::Simt;
@@ -30,7 +32,11 @@ struct Schedule {
   bool operator==(const Schedule &) const = default;
 
   int nWarps() const { return warps / (mWarps * kWarps); }
-  int threads() const { return warps * 32; }
+  /// gemv: warps besides `warps` that add up and store while the others stream.
+  int reduceWarps() const {
+    return family != Family::Gemv ? 0 : tileM <= 8 ? 1 : tileM <= 16 ? 2 : 4;
+  }
+  int threads() const { return (warps + reduceWarps()) * 32; }
 
   static Result<Schedule> parse(std::string_view text);
   std::string print() const;

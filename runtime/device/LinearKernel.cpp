@@ -40,7 +40,18 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
         fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
   GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes));
+  if (facts.persistent) {
+    GPTQC_ASSIGN(const int perSm, kernel.kernel.residentBlocks(facts.threads));
+    kernel.residentBlocks = int64_t(perSm) * device.target().plannedSmCount();
+  }
   return kernel;
+}
+
+int64_t LinearKernel::blocksN(int64_t tokens) const {
+  if (!facts.persistent)
+    return facts.blocksN();
+  const int64_t others = facts.blocksM(tokens) * facts.splitK;
+  return std::clamp<int64_t>(residentBlocks / others, 1, facts.blocksN());
 }
 
 int64_t LinearKernel::launchTokens() const {
@@ -101,7 +112,7 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     args.x = x + uint64_t(first * ldx * kElementBytes);
     args.y = y + uint64_t(first * ldy * kElementBytes);
     args.m = int32_t(tokens);
-    const Grid grid = {facts.blocksN(), facts.blocksM(tokens), facts.splitK};
+    const Grid grid = {blocksN(tokens), facts.blocksM(tokens), facts.splitK};
     GPTQC_TRY(kernel.launch(grid, facts.threads, &args, stream));
   }
   return Status();

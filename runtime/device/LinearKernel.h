@@ -41,12 +41,15 @@ private:
                   int64_t ldy, const DeviceBuffer &workspace) const;
   /// Tokens of one launch.
   int64_t launchTokens() const;
+  /// Blocks along the rows.
+  int64_t blocksN(int64_t tokens) const;
 
   Descriptor kernelDescriptor;
   std::string scheduleText;
   LaunchFacts facts;
   ResourceUsage usage;
   Function kernel;
+  int64_t residentBlocks = 0; ///< of a persistent kernel on the whole device at once
 };
 
 } // namespace gptqc

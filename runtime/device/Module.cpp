@@ -91,4 +91,20 @@ Result<int> Function::registers() const {
   return value;
 }
 
+Result<int> Function::residentBlocks(int threads) const {
+  const Device &device = module->device;
+  const ContextScope scope(device);
+  int blocks = 0;
+  GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                             &blocks, function, threads, size_t(dynamicShared)),
+                         "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+  if (blocks < 1)
+    return makeError(
+        Code::Unsupported,
+        "kernel entry '{}': no block of {} threads with {} bytes of shared memory fits "
+        "on an SM",
+        entry, threads, dynamicShared);
+  return blocks;
+}
+
 } // namespace gptqc

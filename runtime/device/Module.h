@@ -26,6 +26,8 @@ public:
   int64_t sharedBytes() const { return dynamicShared; }
   /// Registers per thread, as the driver says.
   Result<int> registers() const;
+  /// Blocks of `threads` threads that one SM holds at once; at least 1.
+  Result<int> residentBlocks(int threads) const;
 
 private:
   friend class Module;

@@ -35,11 +35,15 @@ GPTQC_DEVICE void copy_activations(u8 *stage, const linear_args &args, int block
 template <typename layer>
 GPTQC_DEVICE u32x4 gather_piece(const linear_args &args, const u16 *x, i64 k) {
   u32 pairs[4] = {0, 0, 0, 0};
+  u32x4 from[2] = {}; // eight columns, or -1, when permuted
+  const bool permuted = layer::permuted && args.perm;
+  if (permuted && k < layer::padded_k)
+    from[0] = *(const u32x4 *)(args.perm + k), from[1] = *(const u32x4 *)(args.perm + k + 4);
 #pragma unroll
   for (int j = 0; j < 8; ++j) {
     i64 column = k + j < layer::k ? k + j : -1;
-    if (layer::permuted && args.perm)
-      column = k + j < layer::padded_k ? args.perm[k + j] : -1;
+    if (permuted)
+      column = k < layer::padded_k ? (int)(&from[j / 4].x)[j % 4] : -1;
     const u32 bits = column >= 0 ? x[column] : 0;
     pairs[j / 2] |= bits << (16 * (j & 1));
   }

@@ -1,248 +1,86 @@
-// The gemv family: few tokens, so the time is that of reading the weights. Every warp streams its
-// own slice of k through a private ring of asynchronous copies and never waits for another warp
-// while it does; X lies in shared memory for the whole launch; a block walks over row tiles and the
-// ring runs on across them.
+// The gemv family: few tokens, so the time is that of reading the weights. Every streaming warp has
+// its own slice of k, streams the weights of that slice through a private ring of asynchronous
+// copies, and keeps that slice of X in shared memory for the whole launch: it waits for no other
+// warp. The streaming warps post the sums of each item to the reducing warps, which add them up in
+// order and store Y while the stream runs on.
 //
-// The tile has one more fact here: x_rows, the most tokens that the descriptor's M range puts into
-// a block (tile::m rounds it up to whole fragments).
+// The tile has more facts here: stages, x_rows (the most tokens that the descriptor's M range puts
+// into a block; tile::m rounds it up to whole fragments) and reduce_warps.
 //
-// Terms: a *unit* is what one ring slot holds, tile::k columns of one n16 tile with their scales;
-// an *item* is one row tile of the block (tile::n rows); a block takes items blockIdx.x, +
-// gridDim.x, ...
+// Terms: a *unit* is what one ring slot holds, tile::k columns of tile::n rows with their scales;
+// an *item* is one row tile of the block; a block takes items blockIdx.x, + gridDim.x, ...
 #ifndef GPTQC_TEMPLATES_GEMV_CUH
 #define GPTQC_TEMPLATES_GEMV_CUH
 
 #include "gptqc/epilogue.cuh"
 #include "gptqc/fragment.cuh"
-#include "gptqc/ptx/warp.cuh"
+#include "gptqc/ptx/mbarrier.cuh"
+#include "gptqc/weight_stream.cuh"
 
 namespace gptqc {
 
-/// The tile of one warp's unit, in the terms of tile.cuh.
-template <typename tile> struct unit_tile {
-  static constexpr int n = 16, m = tile::m, k = tile::k;
-  static constexpr int n_warps = 1, m_warps = 1, k_warps = 1, split_k = 1;
-};
-
-template <typename layer, typename tile> struct gemv_shape {
-  using unit = shape<layer, unit_tile<tile>>;
-  static constexpr int threads = tile::n_warps * tile::k_warps * 32;
-  static constexpr int units = unit::k_tiles;                        // of all of k
-  static constexpr int split_units = ceil_div(units, tile::split_k); // of one split
-  static constexpr int slot_bytes = unit::weight_bytes + unit::scale_bytes + unit::zero_bytes;
-  static constexpr int ring_bytes = tile::n_warps * tile::k_warps * tile::stages * slot_bytes;
-  static constexpr int unit_row_bytes = tile::k * 2; // of a row of X
-  static constexpr int row_bytes = split_units * unit_row_bytes;
-  static constexpr int x_bytes = tile::x_rows * row_bytes + unit_row_bytes; // and a unit of zeros
-  static constexpr int reduce_stride = tile::n + 4;                         // floats
-  static constexpr int reduce_floats = tile::k_warps * tile::m * reduce_stride;
-  static constexpr int tiles_per_part = tile::n / 16 / layer::parts; // n16 tiles of an item
-  static constexpr int part_tiles = (int)(layer::padded_n / layer::parts / 16);
-  static constexpr int items = part_tiles / tiles_per_part;
-  static_assert(part_tiles % tiles_per_part == 0, "items must be whole");
-  static_assert(layer::padded_k % tile::k == 0, "units must be whole");
-  static_assert(tile::k % 64 == 0, "the swizzle of X works on groups of 8 pieces");
-};
-
-template <typename layer, typename tile> GPTQC_DEVICE int first_unit(int split) {
+/// This warp's columns of the block's tokens in shared memory, [x_rows][slice_units * tile::k], the
+/// 16-byte pieces of a row xor-swizzled by the row.
+template <typename layer, typename tile> struct x_slice {
   using g = gemv_shape<layer, tile>;
-  return min_of(split * g::split_units, g::units);
-}
+  u8 *rows;
+  int tokens;         // of this block, 1 .. x_rows
+  int at[g::m_tiles]; // where this lane reads, in bytes; moves with the unit
 
-/// A lane's running source addresses in one plane: it copies 16 bytes of each chunk.
-template <typename layer, typename tile, int width> struct plane_cursor {
-  static constexpr int chunk_k = 256 / width, chunks = tile::k / chunk_k;
-  static constexpr i64 tile_bytes = layer::padded_k / chunk_k * 512; // of one n16 tile
-  const u8 *from;
-
-  __device__ __forceinline__ void seek(const linear_args &args, int n_tile, int unit) {
-    from = args.weights + plane_offset<layer, width>(layer::padded_n * layer::padded_k) +
-           n_tile * tile_bytes + (i64)unit * (chunks * 512) + lane_id() * 16;
-  }
-  __device__ __forceinline__ void copy_and_advance(u8 *slot, int bytes) {
-    u8 *to = slot + plane_offset<layer, width>((i64)16 * tile::k) + lane_id() * 16;
-#pragma unroll
-    for (int c = 0; c < chunks; ++c)
-      copy_async_16(to + c * 512, from + c * 512, bytes);
-    from += chunks * 512; // units of a slice follow each other in memory
-  }
-};
-
-/// A width that the layer has no plane of.
-struct no_plane {
-  __device__ __forceinline__ void seek(const linear_args &, int, int) {}
-  __device__ __forceinline__ void copy_and_advance(u8 *, int) {}
-};
-template <bool present, typename cursor> struct cursor_if {
-  using type = cursor;
-};
-template <typename cursor> struct cursor_if<false, cursor> {
-  using type = no_plane;
-};
-
-/// A warp's stream of units: its k slice [begin, end) of every item of the block, in order, through
-/// a private ring. Lanes share only scales and zero points, so a warp barrier is all that a slot
-/// needs.
-template <typename layer, typename tile> struct weight_stream {
-  using g = gemv_shape<layer, tile>;
-  template <int width>
-  using cursor = typename cursor_if<has_plane<layer::bits, width>::value,
-                                    plane_cursor<layer, tile, width>>::type;
-  cursor<8> p8;
-  cursor<4> p4;
-  cursor<2> p2;
-  cursor<1> p1;
-  int begin, end;                 // units of an item
-  int item, unit;                 // next to copy
-  int scale_group;                // first scale row of that n16 tile, in groups
-  int ring, copy_slot, read_slot; // offsets from `base`
-  u8 *base;
-
-  __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args, int first_item,
-                                           int split)
-      : base(rings) {
-    const int k_warp = warp_id() / tile::n_warps;
-    ring = warp_id() * (tile::stages * g::slot_bytes);
-    const int first = first_unit<layer, tile>(split),
-              count = first_unit<layer, tile>(split + 1) - first;
-    begin = first + k_warp * count / tile::k_warps;
-    end = first + (k_warp + 1) * count / tile::k_warps;
-    item = begin == end ? g::items : first_item; // a warp may have nothing to stream
-    copy_slot = read_slot = ring;
-    seek(args);
-#pragma unroll
-    for (int i = 0; i < tile::stages - 1; ++i)
-      copy_next(args);
+  __device__ __forceinline__ x_slice(u8 *slices, const linear_args &args, int block_m)
+      : rows(slices + warp_id() * g::slice_bytes),
+        tokens((int)min_of((i64)tile::x_rows, (i64)args.m - (i64)block_m * tile::m)) {
+    rewind();
   }
 
-  __device__ __forceinline__ void seek(const linear_args &args) {
-    const int t = packed_n_tile<layer, tile>(min_of(item, g::items - 1), warp_id() % tile::n_warps);
-    unit = begin;
-    scale_group = t * layer::padded_groups;
-    p8.seek(args, t, unit);
-    p4.seek(args, t, unit);
-    p2.seek(args, t, unit);
-    p1.seek(args, t, unit);
-  }
-
-  __device__ __forceinline__ int next_slot(int slot) const {
-    const int next = slot + g::slot_bytes;
-    return next == ring + tile::stages * g::slot_bytes ? ring : next;
-  }
-
-  /// Starts the copy of the next unit (of nothing, behind the last item) and closes its group.
-  __device__ __forceinline__ void copy_next(const linear_args &args) {
-    u8 *slot = base + copy_slot;
-    const bool active = item < g::items;
-    const int bytes = active ? 16 : 0;
-    p8.copy_and_advance(slot, bytes);
-    p4.copy_and_advance(slot, bytes);
-    p2.copy_and_advance(slot, bytes);
-    p1.copy_and_advance(slot, bytes);
-    copy_scale_rows(slot + g::unit::weight_bytes, args, bytes);
-    commit_copies();
-    copy_slot = next_slot(copy_slot);
-    if (++unit == end && active) {
-      item += gridDim.x;
-      seek(args);
-    }
-  }
-
-  __device__ __forceinline__ void copy_scale_rows(u8 *to, const linear_args &args, int bytes) {
-    constexpr int rows = g::unit::scale_rows, pieces = layer::sym ? 2 : 3;
-    const int first = unit * g::unit::steps;
-#pragma unroll
-    for (int i = 0; i < rows * pieces; i += 32) {
-      const int j = i + lane_id(), row = j / pieces, piece = j % pieces;
-      if (j < rows * pieces) {
-        const int group = layer::ragged ? (bytes ? group_of_step<layer>(args, first + row) : 0)
-                                        : min_of(group_of_step<layer>(args, first) + row,
-                                                 layer::padded_groups - 1);
-        const int at = scale_group + group;
-        if (piece < 2)
-          copy_async_16(to + row * 32 + piece * 16, args.scales + (i64)at * 16 + piece * 8, bytes);
-        else
-          copy_async_16(to + g::unit::scale_bytes + row * 16, args.zeros + (i64)at * 16, bytes);
+  /// Starts (or, gathering, does) the copy of the slice.
+  template <bool gather>
+  __device__ __forceinline__ void copy(const linear_args &args, int block_m,
+                                       const unit_range<layer, tile> &range) {
+    const int pieces = (range.end - range.begin) * (tile::k / 8);
+    const i64 first_k = (i64)range.begin * tile::k;
+#pragma unroll 1
+    for (int row = 0; row < tokens; ++row) {
+      const u16 *x = args.x + ((i64)block_m * tile::m + row) * args.ldx;
+#pragma unroll 2
+      for (int piece = lane_id(); piece < pieces; piece += 32) {
+        const i64 k = first_k + piece * 8;
+        u8 *to = rows + row * g::row_bytes + (piece ^ (row & 7)) * 16;
+        if constexpr (gather) {
+          *(u32x4 *)to = gather_piece<layer>(args, x, k);
+        } else {
+          if constexpr (layer::padded_k == layer::k) {
+            copy_async_16(to, x + k, 16);
+          } else {
+            const int bytes = k < layer::k ? (int)min_of(layer::k - k, (i64)8) * 2 : 0;
+            copy_async_16(to, bytes ? x + k : args.x, bytes);
+          }
+        }
       }
     }
   }
 
-  /// The next unit to compute with, once it has arrived; starts the copy of a later one into the
-  /// slot that all lanes have finished with.
-  __device__ __forceinline__ const u8 *next(const linear_args &args) {
-    wait_copies<tile::stages - 2>();
-    warp_barrier();
-    copy_next(args);
-    const u8 *slot = base + read_slot;
-    read_slot = next_slot(read_slot);
-    return slot;
-  }
-};
-
-/// Starts (or, gathering, does) the copy of this split's columns of the block's tokens, and zeroes
-/// the unit that stands for tokens beyond M. The 16-byte pieces of a row are xor-swizzled by the
-/// row.
-template <typename layer, typename tile, bool gather>
-GPTQC_DEVICE void copy_x_rows(u8 *x_rows, const linear_args &args, int block_m, int split) {
-  using g = gemv_shape<layer, tile>;
-  constexpr int pieces = g::row_bytes / 16;
-  const i64 first_k = (i64)first_unit<layer, tile>(split) * tile::k;
-  const int rows = (int)min_of((i64)tile::x_rows, (i64)args.m - (i64)block_m * tile::m);
-  for (int i = threadIdx.x; i < rows * pieces; i += g::threads) {
-    const int row = i / pieces, piece = i % pieces;
-    const u16 *x = args.x + ((i64)block_m * tile::m + row) * args.ldx;
-    const i64 k = first_k + piece * 8;
-    u8 *to = x_rows + row * g::row_bytes + (piece ^ (row & 7)) * 16;
-    if constexpr (!gather) {
-      const int bytes = k < layer::k ? (int)min_of(layer::k - k, (i64)8) * 2 : 0;
-      copy_async_16(to, bytes ? x + k : args.x, bytes);
-    } else {
-      *(u32x4 *)to = gather_piece<layer>(args, x, k);
-    }
-  }
-  for (int i = threadIdx.x; i < g::unit_row_bytes / 16; i += g::threads)
-    *(u32x4 *)(x_rows + tile::x_rows * g::row_bytes + i * 16) = {0, 0, 0, 0};
-  commit_copies();
-}
-
-/// Where a lane reads X for ldmatrix. Two offsets per m8 tile cover the swizzle: four steps later
-/// it repeats.
-template <typename layer, typename tile> struct x_reader {
-  using g = gemv_shape<layer, tile>;
-  const u8 *rows;
-  int start[tile::m / 8], at[tile::m / 8]; // bytes; `at` moves with the unit
-  int stride[tile::m / 8]; // bytes per unit: 0 for tokens beyond M, which read zeros
-
-  __device__ __forceinline__ x_reader(const u8 *x_rows, int tokens, int first) : rows(x_rows) {
+  /// Back to the first unit, for the next item. Rows beyond the tokens read the last one: columns
+  /// of a product do not mix, and those are not stored.
+  __device__ __forceinline__ void rewind() {
     const int row_in_tile = lane_id() % 8, matrix = lane_id() / 8;
 #pragma unroll
-    for (int j = 0; j < tile::m / 8; ++j) {
-      const int row = j * 8 + row_in_tile;
-      const bool exists = row < min_of(tokens, tile::x_rows);
-      stride[j] = exists ? g::unit_row_bytes : 0;
-      start[j] =
-          (exists ? row * g::row_bytes + first * g::unit_row_bytes : tile::x_rows * g::row_bytes) +
-          ((matrix ^ row_in_tile) * 16);
-      at[j] = start[j];
+    for (int j = 0; j < g::m_tiles; ++j) {
+      const int row = min_of(j * 8 + row_in_tile, tokens - 1);
+      at[j] = row * g::row_bytes + ((matrix ^ (row & 7)) * 16);
     }
-  }
-  /// Back to the warp's first unit, for the next item.
-  __device__ __forceinline__ void rewind() {
-#pragma unroll
-    for (int j = 0; j < tile::m / 8; ++j)
-      at[j] = start[j];
   }
   __device__ __forceinline__ void advance() {
 #pragma unroll
-    for (int j = 0; j < tile::m / 8; ++j)
-      at[j] += stride[j];
+    for (int j = 0; j < g::m_tiles; ++j)
+      at[j] += g::unit_row_bytes;
   }
   /// b[s][j]: B fragment of step `step + s` of the unit, m8 tile j; `step` is a multiple of
   /// `steps`.
   template <int steps>
-  __device__ __forceinline__ void load(u32 (&b)[steps][tile::m / 8][2], int step) const {
+  __device__ __forceinline__ void load(u32 (&b)[steps][g::m_tiles][2], int step) const {
 #pragma unroll
-    for (int j = 0; j < tile::m / 8; ++j) {
+    for (int j = 0; j < g::m_tiles; ++j) {
       if constexpr (steps == 1) {
         // Matrices 0 and 1 are the step's, so odd steps start at piece 2 of their pair.
         const int flip = (step & 1) * 32 ^ (step & 2) * 32;
@@ -259,95 +97,148 @@ template <typename layer, typename tile> struct x_reader {
   }
 };
 
-/// acc[j] += scale * ((code - zero) x) over `steps` steps of a unit that share a scale row.
+/// Starts a streaming warp: weights into all slots of its ring but one, and its slice of X. The
+/// first weights come first: nothing that they need is computed.
+template <bool gather, typename layer, typename tile>
+GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<layer, tile> &slice,
+                                  const linear_args &args, int block_m) {
+  if constexpr (gather) { // X goes through registers: let it wait with all copies in flight
+    stream.template run_ahead<tile::stages - 1>(args);
+    slice.template copy<true>(args, block_m, stream.range);
+  } else { // X arrives with the first unit
+    stream.copy_next(args);
+    slice.template copy<false>(args, block_m, stream.range);
+    commit_copies();
+    stream.template run_ahead<tile::stages - 2>(args);
+  }
+}
+
+/// acc[t][j] += scale * ((code - zero) x) over a chunk of steps of a unit that share a scale row,
+/// for all n16 tiles t of the unit.
 template <typename layer, typename tile, int steps>
-GPTQC_DEVICE void accumulate_unit(float (&acc)[tile::m / 8][4],
+GPTQC_DEVICE void accumulate_unit(float (&acc)[tile::n / 16][tile::m / 8][4],
                                   const u32 (&b)[steps][tile::m / 8][2], const u8 *slot, int unit,
                                   int step) {
   using g = gemv_shape<layer, tile>;
   using u = unit_tile<tile>;
   const u8 *scale_rows = slot + g::unit::weight_bytes;
   const int row = scale_row<layer, u>(unit, step);
-  weight_words<layer::bits, steps> words;
-  load_weights<layer, u, steps>(words, slot, 0, step);
-  const zero_addends<layer::bits> zeros = load_zeros<layer, u>(scale_rows, 0, row);
-  float scales[2];
-  load_scales<layer, u>(scales, scale_rows, 0, row);
-  float partial[tile::m / 8][4] = {};
+  weight_words<layer::bits, steps> words[g::n_tiles];
+  zero_addends<layer::bits> zeros[g::n_tiles];
+  float scales[g::n_tiles][2], partial[g::n_tiles][g::m_tiles][4] = {};
+#pragma unroll
+  for (int t = 0; t < g::n_tiles; ++t) {
+    load_weights<layer, u, steps>(words[t], slot, t, step);
+    load_scales<layer, u>(scales[t], scale_rows, t, row);
+    zeros[t] = load_zeros<layer, u>(scale_rows, t, row);
+  }
 #pragma unroll
   for (int s = 0; s < steps; ++s) {
-    u32 a[4];
-    dequantize<layer::bits, typename layer::act, steps>(a, words, zeros, step, s);
 #pragma unroll
-    for (int j = 0; j < tile::m / 8; ++j)
-      layer::act::mma(partial[j], a, b[s][j]);
+    for (int t = 0; t < g::n_tiles; ++t) { // products of different tiles do not wait for each other
+      u32 a[4];
+      dequantize<layer::bits, typename layer::act, steps>(a, words[t], zeros[t], step, s);
+#pragma unroll
+      for (int j = 0; j < g::m_tiles; ++j)
+        layer::act::mma(partial[t][j], a, b[s][j]);
+    }
   }
 #pragma unroll
-  for (int j = 0; j < tile::m / 8; ++j) {
-    acc[j][0] += scales[0] * partial[j][0];
-    acc[j][1] += scales[0] * partial[j][1];
-    acc[j][2] += scales[1] * partial[j][2];
-    acc[j][3] += scales[1] * partial[j][3];
-  }
+  for (int t = 0; t < g::n_tiles; ++t)
+#pragma unroll
+    for (int j = 0; j < g::m_tiles; ++j)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        acc[t][j][i] += scales[t][i / 2] * partial[t][j][i];
 }
 
-/// Adds the k warps' sums of one item up, in order, into sums[0][m][reduce_stride] of the buffer
-/// that `parity` picks. Two buffers need one barrier per item: whoever still reads the other one
-/// has not arrived at the next barrier.
-template <typename layer, typename tile>
-GPTQC_DEVICE float *gemv_reduce(float *buffers, const float (&acc)[tile::m / 8][4], int parity) {
+/// Hands the sums of items from the streaming to the reducing warps: two buffers
+/// [k_warps][m][sums_stride], each with a barrier "posted" (the k warps have written) and a barrier
+/// "taken" (the reducing warps have read).
+template <typename layer, typename tile> struct sums_mailbox {
   using g = gemv_shape<layer, tile>;
-  float *sums = buffers + parity * g::reduce_floats;
-  float *slice = sums + warp_id() / tile::n_warps * (tile::m * g::reduce_stride);
-  const int n = warp_id() % tile::n_warps * 16 + lane_id() / 4, c = lane_id() % 4 * 2;
-#pragma unroll
-  for (int j = 0; j < tile::m / 8; ++j) {
-    const int m = j * 8 + c;
-    slice[m * g::reduce_stride + n] = acc[j][0];
-    slice[(m + 1) * g::reduce_stride + n] = acc[j][1];
-    slice[m * g::reduce_stride + n + 8] = acc[j][2];
-    slice[(m + 1) * g::reduce_stride + n + 8] = acc[j][3];
+  float *buffers;
+  mbarrier *posted, *taken; // [2]
+  int count;                // items so far
+
+  __device__ __forceinline__ sums_mailbox(float *sums)
+      : buffers(sums), posted((mbarrier *)(sums + 2 * g::sums_floats)), taken(posted + 2),
+        count(0) {}
+
+  /// By the first reducing thread; a block barrier must follow.
+  __device__ __forceinline__ void initialize() {
+    if (threadIdx.x != tile::k_warps * 32)
+      return;
+    for (int i = 0; i < 2; ++i) {
+      mbarrier_init(posted + i, tile::k_warps);
+      mbarrier_init(taken + i, tile::reduce_warps);
+    }
+    mbarrier_fence_init();
   }
-  block_barrier();
-  return sums;
+
+  __device__ __forceinline__ void post(const float (&acc)[g::n_tiles][g::m_tiles][4]) {
+    const int buffer = count & 1;
+    if (count >= 2)
+      mbarrier_wait(taken + buffer, (count / 2 - 1) & 1);
+    float *slice = buffers + buffer * g::sums_floats + warp_id() * (tile::m * g::sums_stride);
+    const int r = lane_id() / 4, c = lane_id() % 4 * 2;
+#pragma unroll
+    for (int t = 0; t < g::n_tiles; ++t)
+#pragma unroll
+      for (int j = 0; j < g::m_tiles; ++j) {
+        float *to = slice + (j * 8 + c) * g::sums_stride + t * 16 + r;
+        to[0] = acc[t][j][0];
+        to[g::sums_stride] = acc[t][j][1];
+        to[8] = acc[t][j][2];
+        to[g::sums_stride + 8] = acc[t][j][3];
+      }
+    warp_barrier();
+    if (lane_id() == 0)
+      mbarrier_arrive(posted + buffer);
+    ++count;
+  }
+
+  /// The sums of the next item, once all k warps have posted them.
+  __device__ __forceinline__ const float *take() {
+    const int buffer = count & 1;
+    mbarrier_wait(posted + buffer, (count / 2) & 1);
+    return buffers + buffer * g::sums_floats;
+  }
+  __device__ __forceinline__ void give_back() {
+    warp_barrier();
+    if (lane_id() == 0)
+      mbarrier_arrive(taken + (count & 1));
+    ++count;
+  }
+};
+
+/// One output of an item: the k warps' sums of row c for token m, added up in order.
+template <typename layer, typename tile>
+GPTQC_DEVICE float sum_of_warps(const float *sums, int m, int c) {
+  using g = gemv_shape<layer, tile>;
+  float sum = sums[m * g::sums_stride + c];
+#pragma unroll
+  for (int k = 1; k < tile::k_warps; ++k)
+    sum += sums[(k * tile::m + m) * g::sums_stride + c];
+  return sum;
 }
 
-/// Stores an item from the k warps' sums; gate and up rows, bias and tails as in store_tile.
+/// Adds the k warps' sums up, in order, and stores the item; gate and up rows, bias
+/// and tails as in store_tile.
 template <typename layer, typename tile>
-GPTQC_DEVICE void gemv_store(const linear_args &args, const float *sums, int item, int block_m) {
-  using g = gemv_shape<layer, tile>;
+GPTQC_DEVICE void reduce_and_store(const linear_args &args, const float *sums, int item,
+                                   int block_m) {
   constexpr int columns = tile::n / layer::parts;
-  const auto total = [&](int m, int c) { // over the k warps, in order
-    float sum = sums[m * g::reduce_stride + c];
-#pragma unroll
-    for (int k = 1; k < tile::k_warps; ++k)
-      sum += sums[(k * tile::m + m) * g::reduce_stride + c];
-    return sum;
-  };
   const int rows = (int)min_of((i64)tile::m, (i64)args.m - (i64)block_m * tile::m);
-  for (int i = threadIdx.x; i < rows * columns; i += g::threads) {
+  for (int i = threadIdx.x - tile::k_warps * 32; i < rows * columns; i += tile::reduce_warps * 32) {
     const int m = i / columns, c = i % columns;
     const i64 column = (i64)item * columns + c;
     if (column >= layer::n / layer::parts)
       continue;
-    const float up = layer::parts == 2 ? total(m, c + columns) : 0.0f;
-    args.y[((i64)block_m * tile::m + m) * args.ldy + column] =
-        layer::out::from_float(finish_element<layer>(args, total(m, c), up, column));
+    const float up = layer::parts == 2 ? sum_of_warps<layer, tile>(sums, m, c + columns) : 0.0f;
+    args.y[((i64)block_m * tile::m + m) * args.ldy + column] = layer::out::from_float(
+        finish_element<layer>(args, sum_of_warps<layer, tile>(sums, m, c), up, column));
   }
-}
-
-/// For split_k > 1: folds the k warps into sums[0] for reduce_split_k. Ends with a block barrier.
-template <typename layer, typename tile> GPTQC_DEVICE void gemv_fold(float *sums) {
-  using g = gemv_shape<layer, tile>;
-  for (int i = threadIdx.x; i < tile::m * tile::n; i += g::threads) {
-    const int at = i / tile::n * g::reduce_stride + i % tile::n;
-    float sum = sums[at];
-#pragma unroll
-    for (int k = 1; k < tile::k_warps; ++k)
-      sum += sums[k * (tile::m * g::reduce_stride) + at];
-    sums[at] = sum;
-  }
-  block_barrier();
 }
 
 } // namespace gptqc

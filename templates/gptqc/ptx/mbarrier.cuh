@@ -1,5 +1,5 @@
-// mbarriers (sm_90): shared-memory barriers that count arrivals of threads and bytes of
-// asynchronous copies.
+// mbarriers (sm_80+; what counts bytes or spans a cluster: sm_90): shared-memory barriers that
+// count arrivals of threads and bytes of asynchronous copies.
 #ifndef GPTQC_TEMPLATES_PTX_MBARRIER_CUH
 #define GPTQC_TEMPLATES_PTX_MBARRIER_CUH
 
@@ -15,22 +15,24 @@ typedef u64 mbarrier;
 /// Makes a barrier whose phases need `arrivals` arrivals. One thread does it; mbarrier_fence_init
 /// and a block (or cluster) barrier must follow before anybody uses it.
 GPTQC_DEVICE void mbarrier_init(mbarrier *barrier, u32 arrivals) {
-  asm volatile(
-      "mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"((u32)__cvta_generic_to_shared(barrier)),
-      "r"(arrivals)
-      : "memory");
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"((u32)__cvta_generic_to_shared(barrier)),
+               "r"(arrivals)
+               : "memory");
 }
 
 /// Publishes this thread's mbarrier_init to the cluster and to the copy engine.
 GPTQC_DEVICE void mbarrier_fence_init() {
+#if __CUDA_ARCH__ >= 900
   asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
 }
 
 /// One arrival. This thread's earlier accesses to shared memory happen before what any waiter of
 /// the phase does next (release, block scope).
 GPTQC_DEVICE void mbarrier_arrive(mbarrier *barrier) {
   asm volatile(
-      "mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"((u32)__cvta_generic_to_shared(barrier))
+      "{\n.reg .b64 state;\n"
+      "mbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"((u32)__cvta_generic_to_shared(barrier))
       : "memory");
 }
 
@@ -58,6 +60,14 @@ GPTQC_DEVICE void mbarrier_arrive_expect(mbarrier *barrier, u32 bytes) {
 /// of the other parity. (So a wait for parity 1 on a fresh barrier returns.) What the arriving
 /// threads and the copies of the phase wrote is visible afterwards (acquire, block scope).
 GPTQC_DEVICE void mbarrier_wait(mbarrier *barrier, u32 parity) {
+#if __CUDA_ARCH__ < 900 // no try_wait, which sleeps
+  asm volatile("{\n.reg .pred done;\n"
+               "retry_%=:\n"
+               "mbarrier.test_wait.parity.shared.b64 done, [%0], %1;\n"
+               "@!done bra retry_%=;\n}" ::"r"((u32)__cvta_generic_to_shared(barrier)),
+               "r"(parity)
+               : "memory");
+#else
   asm volatile("{\n.reg .pred done;\n"
                "retry_%=:\n"
                "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
@@ -66,6 +76,7 @@ GPTQC_DEVICE void mbarrier_wait(mbarrier *barrier, u32 parity) {
                "finish_%=:\n}" ::"r"((u32)__cvta_generic_to_shared(barrier)),
                "r"(parity)
                : "memory");
+#endif
 }
 
 /// The same with acquire at cluster scope: for barriers that other blocks arrive at.

@@ -1,7 +1,7 @@
 // RUN: gptqc-opt %s -split-input-file -gptqc-assign-schedule -verify-diagnostics | FileCheck %s
 
 // CHECK-LABEL: @chosen
-// CHECK: schedule = #gptq.schedule<"mma t{{.*}}">
+// CHECK: schedule = #gptq.schedule<"gemv t{{.*}}">
 func.func @chosen(%x: tensor<?x4096xf16>) -> tensor<?x4096xf16> {
   %y = gptq.linear %x {descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m1..1">, target = #gptq.target<"sm_90a">} : tensor<?x4096xf16> -> tensor<?x4096xf16>
   return %y : tensor<?x4096xf16>

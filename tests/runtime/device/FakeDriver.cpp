@@ -226,6 +226,10 @@ int cuFuncGetAttribute(int *value, int, void *) {
   *value = 64;
   return 0;
 }
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t) {
+  *blocks = state.residentBlocks;
+  return 0;
+}
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
                    unsigned, unsigned shared, void *, void **parameters, void **) {
   FAKE(cuLaunchKernel);

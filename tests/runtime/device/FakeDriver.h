@@ -20,7 +20,7 @@ struct FakeState {
   int version = 13000;
   int deviceCount = 1;
   std::string name = "NVIDIA H200";
-  int major = 9, minor = 0, smCount = 132;
+  int major = 9, minor = 0, smCount = 132, residentBlocks = 1;
   std::string failing; ///< symbol that fails...
   int failure = 0;     ///< ...with this code
   std::vector<FakeLaunch> launches;

@@ -189,6 +189,25 @@ TEST_F(LinearKernelTest, SplitTilesStayWithinTheCounters) {
     EXPECT_LE(int64_t(launch.gridX) * launch.gridY, kMaxSplitTiles);
 }
 
+TEST_F(LinearKernelTest, PersistentBlocksFillTheDeviceAndNoMore) {
+  const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  KernelImage image = imageFor(matrix.descriptor, {1, 64});
+  image.launch.persistent = true;
+  image.launch.tileN = 16; // 256 row tiles
+  image.launch.splitK = 3;
+  fake.smCount = 132;
+  fake.residentBlocks = 2;
+  const auto kernel = LinearKernel::load(*device, image);
+  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+  workspace.emplace(*DeviceBuffer::allocate(*device, kernel->workspaceBytes(64)));
+  for (const auto &[m, tokenBlocks] : {std::pair<int64_t, unsigned>{1, 1}, {33, 3}, {64, 4}}) {
+    ASSERT_TRUE(run(*kernel, m, 64).ok());
+    ASSERT_EQ(fake.launches.size(), 1u);
+    EXPECT_EQ(fake.launches[0].gridX, 2 * 132 / 3 / tokenBlocks);
+  }
+}
+
 TEST_F(LinearKernelTest, NoTokensAreNoWork) {
   const QuantizedMatrix matrix = makeMatrix(4, 64, 128, 64, false);
   layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
