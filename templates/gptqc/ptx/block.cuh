@@ -2,8 +2,8 @@
 #ifndef GPTQC_TEMPLATES_PTX_BLOCK_CUH
 #define GPTQC_TEMPLATES_PTX_BLOCK_CUH
 
-/// Declares `name` as the block's dynamic shared memory, 128-byte aligned.
-#define GPTQC_SHARED_MEMORY(name) extern __shared__ __align__(128) unsigned char name[]
+/// Declares `name` as the block's dynamic shared memory, 1024-byte aligned.
+#define GPTQC_SHARED_MEMORY(name) extern __shared__ __align__(1024) unsigned char name[]
 
 namespace gptqc {
 

@@ -41,7 +41,7 @@ GPTQC_DEVICE void mbarrier_arrive(mbarrier *barrier) {
 GPTQC_DEVICE void mbarrier_arrive_at(mbarrier *barrier, u32 rank) {
   asm volatile("{\n.reg .b32 remote;\n"
                "mapa.shared::cluster.u32 remote, %0, %1;\n"
-               "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(
+               "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}" ::"r"(
                    (u32)__cvta_generic_to_shared(barrier)),
                "r"(rank)
                : "memory");
@@ -77,18 +77,6 @@ GPTQC_DEVICE void mbarrier_wait(mbarrier *barrier, u32 parity) {
                "r"(parity)
                : "memory");
 #endif
-}
-
-/// The same with acquire at cluster scope: for barriers that other blocks arrive at.
-GPTQC_DEVICE void mbarrier_wait_cluster(mbarrier *barrier, u32 parity) {
-  asm volatile("{\n.reg .pred done;\n"
-               "retry_%=:\n"
-               "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-               "@done bra finish_%=;\n"
-               "bra retry_%=;\n"
-               "finish_%=:\n}" ::"r"((u32)__cvta_generic_to_shared(barrier)),
-               "r"(parity)
-               : "memory");
 }
 
 } // namespace gptqc

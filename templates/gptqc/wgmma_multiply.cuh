@@ -1,0 +1,203 @@
+// The consumers of the wgmma family: weights from shared memory to scaled register fragments, and
+// the products with X, while the next fragments are made.
+#ifndef GPTQC_TEMPLATES_WGMMA_MULTIPLY_CUH
+#define GPTQC_TEMPLATES_WGMMA_MULTIPLY_CUH
+
+#include "gptqc/fragment.cuh"
+#include "gptqc/ptx/pack.cuh"
+#include "gptqc/ptx/warp.cuh"
+#include "gptqc/ptx/wgmma.cuh"
+#include "gptqc/wgmma_plan.cuh"
+
+namespace gptqc {
+
+/// wgmma and packing by element type.
+template <typename type> struct wgmma_type;
+template <> struct wgmma_type<f16> {
+  static __device__ __forceinline__ u32 pack(float low, float high) {
+    return pack_f16x2(low, high);
+  }
+  template <int n>
+  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b) {
+    wgmma_f16<n>(d, a, b, true);
+  }
+};
+template <> struct wgmma_type<bf16> {
+  static __device__ __forceinline__ u32 pack(float low, float high) {
+    return pack_bf16x2(low, high);
+  }
+  template <int n>
+  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b) {
+    wgmma_bf16<n>(d, a, b, true);
+  }
+};
+
+template <typename a, typename b> struct same_type {
+  static constexpr bool value = false;
+};
+template <typename a> struct same_type<a, a> {
+  static constexpr bool value = true;
+};
+
+/// Multiplies pairs of (code - zero point) by the scale of their row: one packed multiply when the
+/// scales have the type of the activations, else in fp32.
+template <typename act, typename scale> struct fragment_scale {
+  static constexpr bool packed = same_type<act, scale>::value;
+  static __device__ __forceinline__ u32 prepare(u16 bits) {
+    return packed ? both_halves(bits) : __float_as_uint(scale::to_float(bits));
+  }
+  static __device__ __forceinline__ u32 apply(u32 pair, u32 prepared) {
+    if constexpr (packed) {
+      return act::mul2(pair, prepared);
+    } else {
+      const float s = __uint_as_float(prepared);
+      return wgmma_type<act>::pack(act::to_float((u16)pair) * s,
+                                   act::to_float((u16)(pair >> 16)) * s);
+    }
+  }
+};
+
+/// What a consumer carries from block to block of k. Fragments are made one block ahead of the
+/// products that use them, a k16 step at a time between the wgmma; the words they are made of are
+/// read one block earlier still.
+template <typename layer, typename tile> struct wgmma_consumer {
+  using plan = wgmma_plan<layer, tile>;
+  using act = typename layer::act;
+  /// Whether the four steps of a block always share their scales.
+  static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
+  static constexpr int rows = one_row ? 1 : 4;
+
+  wgmma_rings<layer, tile> rings;
+  ring_cursor<tile::weight_stages> weights; // the stage whose words are read next
+  ring_cursor<tile::stages> x;              // the next block of k of this warpgroup
+  int n_group, k_group;
+  int used; // slot of X that the block before read, -1 at first
+  weight_words<layer::bits, 4> words[plan::fragments];
+  u32 scales[plan::fragments][rows][2], zeros[plan::fragments][rows][2]; // rows r and r + 8
+  u32 a[2][plan::fragments][4][4];
+
+  __device__ __forceinline__ explicit wgmma_consumer(const wgmma_rings<layer, tile> &from)
+      : rings(from), n_group(warpgroup_id() % plan::n_groups),
+        k_group(plan::k_groups == 1 ? 0 : warpgroup_id() / plan::n_groups), used(-1) {
+    x.slot = k_group;
+  }
+
+  /// The block's local n16 tile that this warp has in fragment f.
+  __device__ __forceinline__ int n_tile(int f) const {
+    return (f * plan::n_groups + n_group) * 4 + warp_id() % 4;
+  }
+
+  /// Reads the words, scales and zero points of the i-th block of stage `kt` that is this
+  /// warpgroup's; gives the stage back after its last.
+  __device__ __forceinline__ void load_block(const linear_args &args, int kt, int i) {
+    const int step = (i * plan::k_groups + k_group) * 4;
+    if (i == 0)
+      mbarrier_wait(rings.weights_full(weights.slot), weights.parity);
+    const u8 *stage = rings.weights(weights.slot);
+#pragma unroll
+    for (int f = 0; f < plan::fragments; ++f) {
+      const int t = n_tile(f);
+      load_weights<layer, tile, 4>(words[f], stage, t, step);
+#pragma unroll
+      for (int r = 0; r < rows; ++r) {
+        const int row = t * plan::scale_rows + wgmma_scale_row<layer, tile>(args, kt, step + r);
+        const u8 *scale_rows = stage + plan::base::weight_bytes;
+        const u16 *scale = (const u16 *)scale_rows + row * 16 + lane_id() / 4;
+        scales[f][r][0] = fragment_scale<act, typename layer::scale>::prepare(scale[0]);
+        scales[f][r][1] = fragment_scale<act, typename layer::scale>::prepare(scale[8]);
+        if constexpr (!layer::sym) {
+          const u8 *zero = scale_rows + plan::scale_bytes + row * 16 + lane_id() / 4;
+          zeros[f][r][0] = zero[0];
+          zeros[f][r][1] = zero[8];
+        }
+      }
+    }
+    if (i == plan::group_blocks - 1) {
+      warp_barrier();
+      if (lane_id() == 0)
+        mbarrier_arrive(rings.weights_empty(weights.slot));
+      weights.advance();
+    }
+  }
+
+  /// Fragments of step `s` of the loaded block.
+  __device__ __forceinline__ void dequantize_step(u32 (&to)[plan::fragments][4][4], int s) {
+    const int row = one_row ? 0 : s;
+#pragma unroll
+    for (int f = 0; f < plan::fragments; ++f) {
+      constexpr u32 middle = 1u << (layer::bits - 1);
+      const zero_addends<layer::bits> addends = dequantizer<layer::bits, act>::addends(
+          layer::sym ? middle : zeros[f][row][0], layer::sym ? middle : zeros[f][row][1]);
+      dequantize<layer::bits, act, 4>(to[f][s], words[f], addends, 0, s);
+#pragma unroll
+      for (int r = 0; r < 4; ++r)
+        to[f][s][r] =
+            fragment_scale<act, typename layer::scale>::apply(to[f][s][r], scales[f][row][r & 1]);
+    }
+  }
+
+  /// Gives the slot of X that finished wgmma read back to those who load it.
+  __device__ __forceinline__ void release_x() {
+    const int lane = lane_id();
+    if (used >= 0 && lane < tile::multicast) {
+      if constexpr (tile::multicast > 1)
+        mbarrier_arrive_at(rings.x_empty(used),
+                           wgmma_place<tile>::split() * tile::multicast + lane);
+      else
+        mbarrier_arrive(rings.x_empty(used));
+    }
+  }
+
+  /// Before the first stage of an item.
+  __device__ __forceinline__ void begin(const linear_args &args, int kt) {
+    load_block(args, kt, 0);
+#pragma unroll
+    for (int s = 0; s < 4; ++s)
+      dequantize_step(a[0], s);
+    load_block(args, kt, 1);
+  }
+
+  /// sums[f] += W X for the blocks of stage `kt` that are this warpgroup's; `last` ends the item's
+  /// stages. Returns with products in flight.
+  __device__ __forceinline__ void stage(float (&sums)[plan::fragments][tile::m / 2],
+                                        const linear_args &args, int kt, int last) {
+#pragma unroll
+    for (int i = 0; i < plan::group_blocks; ++i) {
+      mbarrier_wait(rings.x_full(x.slot), x.parity);
+      const u64 b = wgmma_descriptor(rings.x(x.slot));
+#pragma unroll
+      for (int s = 0; s < 4; ++s) {
+        wgmma_fence();
+#pragma unroll
+        for (int f = 0; f < plan::fragments; ++f)
+          wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
+        wgmma_commit();
+        wgmma_wait<4>(); // step s of the block before: its fragments are free
+        dequantize_step(a[(i + 1) & 1], s);
+      }
+      release_x();
+      used = x.slot;
+#pragma unroll
+      for (int k = 0; k < plan::k_groups; ++k)
+        x.advance();
+      if (i + 2 < plan::group_blocks)
+        load_block(args, kt, i + 2);
+      else if (kt + 1 < last)
+        load_block(args, kt + 1, i + 2 - plan::group_blocks);
+    }
+  }
+
+  /// Waits for the last products of an item.
+  __device__ __forceinline__ void finish(float (&sums)[plan::fragments][tile::m / 2]) {
+    wgmma_wait<0>();
+#pragma unroll
+    for (int f = 0; f < plan::fragments; ++f)
+      wgmma_pin(sums[f]);
+    release_x();
+    used = -1;
+  }
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_TEMPLATES_WGMMA_MULTIPLY_CUH
