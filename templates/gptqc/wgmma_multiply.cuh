@@ -7,7 +7,7 @@
 #include "gptqc/ptx/pack.cuh"
 #include "gptqc/ptx/warp.cuh"
 #include "gptqc/ptx/wgmma.cuh"
-#include "gptqc/wgmma_plan.cuh"
+#include "gptqc/wgmma_copy.cuh"
 
 namespace gptqc {
 
@@ -58,7 +58,7 @@ template <typename act, typename scale> struct fragment_scale {
 };
 
 /// What a consumer carries from block to block of k. Fragments are made one block ahead of the
-/// products that use them, a k16 step at a time between the wgmma; the words they are made of are
+/// products that use them, half a block at a time between the wgmma; the words they are made of are
 /// read one block earlier still.
 template <typename layer, typename tile> struct wgmma_consumer {
   using plan = wgmma_plan<layer, tile>;
@@ -67,57 +67,41 @@ template <typename layer, typename tile> struct wgmma_consumer {
   static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
   static constexpr int rows = one_row ? 1 : 4;
 
-  wgmma_rings<layer, tile> rings;
-  ring_cursor<tile::weight_stages> weights; // the stage whose words are read next
-  ring_cursor<tile::stages> x;              // the next block of k of this warpgroup
-  int n_group, k_group;
-  int used; // slot of X that the block before read, -1 at first
+  wgmma_ring<layer, tile> ring;
+  wgmma_stream<layer, tile> stream;
+  ring_cursor<tile::stages> x; // the next block of k of this warpgroup
+  int used;                    // slot of X that the block before read, -1 at first
   weight_words<layer::bits, 4> words[plan::fragments];
   u32 scales[plan::fragments][rows][2], zeros[plan::fragments][rows][2]; // rows r and r + 8
   u32 a[2][plan::fragments][4][4];
 
-  __device__ __forceinline__ explicit wgmma_consumer(const wgmma_rings<layer, tile> &from)
-      : rings(from), n_group(warpgroup_id() % plan::n_groups),
-        k_group(plan::k_groups == 1 ? 0 : warpgroup_id() / plan::n_groups), used(-1) {
-    x.slot = k_group;
+  /// Starts to copy weights; the ring of X need not exist yet.
+  __device__ __forceinline__ wgmma_consumer(u8 *shared, const linear_args &args)
+      : ring(shared), stream(shared, args), used(-1) {
+    x.advance(stream.k_group * plan::unit_blocks);
   }
 
-  /// The block's local n16 tile that this warp has in fragment f.
-  __device__ __forceinline__ int n_tile(int f) const {
-    return (f * plan::n_groups + n_group) * 4 + warp_id() % 4;
-  }
-
-  /// Reads the words, scales and zero points of the i-th block of stage `kt` that is this
-  /// warpgroup's; gives the stage back after its last.
+  /// Reads the words, scales and zero points of block `i` of the unit of round `kt`.
   __device__ __forceinline__ void load_block(const linear_args &args, int kt, int i) {
-    const int step = (i * plan::k_groups + k_group) * 4;
-    if (i == 0)
-      mbarrier_wait(rings.weights_full(weights.slot), weights.parity);
-    const u8 *stage = rings.weights(weights.slot);
+    const u8 *unit = i == 0 ? stream.open(args) : stream.current();
 #pragma unroll
-    for (int f = 0; f < plan::fragments; ++f) {
-      const int t = n_tile(f);
-      load_weights<layer, tile, 4>(words[f], stage, t, step);
+    for (int f = 0; f < plan::fragments; ++f, unit += plan::unit_bytes) {
+      load_weights<layer, wgmma_unit<tile>, 4>(words[f], unit, 0, i * 4);
 #pragma unroll
       for (int r = 0; r < rows; ++r) {
-        const int row = t * plan::scale_rows + wgmma_scale_row<layer, tile>(args, kt, step + r);
-        const u8 *scale_rows = stage + plan::base::weight_bytes;
-        const u16 *scale = (const u16 *)scale_rows + row * 16 + lane_id() / 4;
+        const int row = stream.scale_row(args, kt, i * 4 + r);
+        const u16 *scale = (const u16 *)(unit + plan::scales_at) + row * 16 + lane_id() / 4;
         scales[f][r][0] = fragment_scale<act, typename layer::scale>::prepare(scale[0]);
         scales[f][r][1] = fragment_scale<act, typename layer::scale>::prepare(scale[8]);
         if constexpr (!layer::sym) {
-          const u8 *zero = scale_rows + plan::scale_bytes + row * 16 + lane_id() / 4;
+          const u8 *zero = unit + plan::zeros_at + row * 16 + lane_id() / 4;
           zeros[f][r][0] = zero[0];
           zeros[f][r][1] = zero[8];
         }
       }
     }
-    if (i == plan::group_blocks - 1) {
-      warp_barrier();
-      if (lane_id() == 0)
-        mbarrier_arrive(rings.weights_empty(weights.slot));
-      weights.advance();
-    }
+    if (i == plan::unit_blocks - 1)
+      stream.close();
   }
 
   /// Fragments of step `s` of the loaded block.
@@ -141,14 +125,13 @@ template <typename layer, typename tile> struct wgmma_consumer {
     const int lane = lane_id();
     if (used >= 0 && lane < tile::multicast) {
       if constexpr (tile::multicast > 1)
-        mbarrier_arrive_at(rings.x_empty(used),
-                           wgmma_place<tile>::split() * tile::multicast + lane);
+        mbarrier_arrive_at(ring.empty(used), wgmma_place<tile>::split() * tile::multicast + lane);
       else
-        mbarrier_arrive(rings.x_empty(used));
+        mbarrier_arrive(ring.empty(used));
     }
   }
 
-  /// Before the first stage of an item.
+  /// Before the first round of an item.
   __device__ __forceinline__ void begin(const linear_args &args, int kt) {
     load_block(args, kt, 0);
 #pragma unroll
@@ -157,33 +140,34 @@ template <typename layer, typename tile> struct wgmma_consumer {
     load_block(args, kt, 1);
   }
 
-  /// sums[f] += W X for the blocks of stage `kt` that are this warpgroup's; `last` ends the item's
-  /// stages. Returns with products in flight.
-  __device__ __forceinline__ void stage(float (&sums)[plan::fragments][tile::m / 2],
-                                        const linear_args &args, int kt, int last) {
+  /// sums[f] += W X for the unit of round `kt`; `last` ends the item's rounds. Returns with
+  /// products in flight.
+  __device__ __forceinline__ void round(float (&sums)[plan::fragments][tile::m / 2],
+                                        const linear_args &args, int kt) {
 #pragma unroll
-    for (int i = 0; i < plan::group_blocks; ++i) {
-      mbarrier_wait(rings.x_full(x.slot), x.parity);
-      const u64 b = wgmma_descriptor(rings.x(x.slot));
+    for (int i = 0; i < plan::unit_blocks; ++i) {
+      mbarrier_wait(ring.full(x.slot), x.parity);
+      const u64 b = wgmma_descriptor(ring.slot(x.slot));
 #pragma unroll
-      for (int s = 0; s < 4; ++s) {
+      for (int half = 0; half < 4; half += 2) {
         wgmma_fence();
 #pragma unroll
-        for (int f = 0; f < plan::fragments; ++f)
-          wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
+        for (int s = half; s < half + 2; ++s)
+#pragma unroll
+          for (int f = 0; f < plan::fragments; ++f)
+            wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
         wgmma_commit();
-        wgmma_wait<4>(); // step s of the block before: its fragments are free
-        dequantize_step(a[(i + 1) & 1], s);
+        wgmma_wait<2>(); // this half of the block before: its fragments are free
+        dequantize_step(a[(i + 1) & 1], half);
+        dequantize_step(a[(i + 1) & 1], half + 1);
       }
       release_x();
       used = x.slot;
-#pragma unroll
-      for (int k = 0; k < plan::k_groups; ++k)
-        x.advance();
-      if (i + 2 < plan::group_blocks)
+      x.advance(i == plan::unit_blocks - 1 ? 1 + (plan::k_groups - 1) * plan::unit_blocks : 1);
+      if (i + 2 < plan::unit_blocks)
         load_block(args, kt, i + 2);
-      else if (kt + 1 < last)
-        load_block(args, kt + 1, i + 2 - plan::group_blocks);
+      else if (kt + 1 < stream.last)
+        load_block(args, kt + 1, i + 2 - plan::unit_blocks);
     }
   }
 

@@ -19,6 +19,11 @@ GPTQC_DEVICE u32 cluster_rank() {
 GPTQC_DEVICE void cluster_arrive() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
 }
+/// Arrives without releasing anything: for keeping blocks alive, or behind a fence. Much cheaper
+/// when stores to global memory are in flight.
+GPTQC_DEVICE void cluster_arrive_relaxed() {
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+}
 /// Waits for all threads of the cluster to have arrived, and acquires what they released.
 GPTQC_DEVICE void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
