@@ -10,19 +10,15 @@
 
 namespace gptqc {
 
-/// Makes the ring of X. The warp that loads X calls it first of all; wgmma_begin publishes it.
+/// Makes the ring of X; one lane. wgmma_begin publishes it.
 template <typename layer, typename tile>
-GPTQC_DEVICE void wgmma_init_ring(const wgmma_ring<layer, tile> &ring, const tensor_map &x) {
-  if (lane_id() == 0) {
-    tma_prefetch_map(x);
-    for (int i = 0; i < tile::stages; ++i) {
-      mbarrier_init(ring.full(i), 1);
-      // Each warp that reads a slot arrives: nothing else keeps the warps of a warpgroup together.
-      mbarrier_init(ring.empty(i), wgmma_plan<layer, tile>::n_groups * 4 * tile::multicast);
-    }
-    mbarrier_fence_init();
+GPTQC_DEVICE void wgmma_make_ring(const wgmma_ring<layer, tile> &ring) {
+  for (int i = 0; i < tile::stages; ++i) {
+    mbarrier_init(ring.full(i), 1);
+    // Each warp that reads a slot arrives: nothing else keeps the warps of a warpgroup together.
+    mbarrier_init(ring.empty(i), wgmma_plan<layer, tile>::n_groups * 4 * tile::multicast);
   }
-  warp_barrier();
+  mbarrier_fence_init();
 }
 
 /// The barrier behind which the ring of X may be used, by the cluster where it is shared. All
@@ -36,41 +32,66 @@ template <typename layer, typename tile> GPTQC_DEVICE void wgmma_begin() {
   }
 }
 
-/// Loads X for all items of the block, one stage of [m][64] after another; one lane of the calling
-/// warp works. `x` maps [M][K] in boxes of [m / multicast][64] with the 128-byte swizzle; what lies
-/// outside reads as zero.
+/// Fills the ring of X for all items of the block, one slot of [m][64] after another; one lane. `x`
+/// maps [M][K] in boxes of [m / multicast][64] with the 128-byte swizzle; what lies outside reads
+/// as zero.
 template <typename layer, typename tile>
-GPTQC_DEVICE void wgmma_load_x(const wgmma_ring<layer, tile> &ring, const linear_args &args,
-                               const tensor_map &x) {
+GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const linear_args &args,
+                                  const tensor_map &x) {
   using plan = wgmma_plan<layer, tile>;
   using at = wgmma_place<tile>;
-  if (lane_id() == 0) {
-    constexpr int rows = tile::m / tile::multicast; // that this block loads for its peers
-    constexpr u32 peers = (1u << tile::multicast) - 1;
-    const u16 blocks = (u16)(peers << (at::split() * tile::multicast));
-    const int first_row = at::row_tile() * rows;
-    const int first = first_k_tile<layer, tile>(at::split()) * (tile::k / 64);
-    const int last = last_k_tile<layer, tile>(at::split()) * (tile::k / 64);
-    const int items = wgmma_items<layer, tile>(args);
-    ring_cursor<tile::stages> cursor;
-    wait_for_predecessors();
-    launch_successors();
-    for (int item = at::first_item(); item < items; item += at::item_step()) {
-      const int m = wgmma_item<layer, tile>(args, item).block_m * tile::m + first_row;
-      for (int block = first; block < last; ++block) {
-        u8 *to = ring.slot(cursor.slot) + first_row * 128;
-        mbarrier *full = ring.full(cursor.slot);
-        mbarrier_wait(ring.empty(cursor.slot), cursor.parity ^ 1);
-        mbarrier_arrive_expect(full, plan::x_stage_bytes);
-        if constexpr (tile::multicast > 1)
-          tma_load_2d_multicast(to, x, block * 64, m, full, blocks);
-        else
-          tma_load_2d(to, x, block * 64, m, full);
-        cursor.advance();
-      }
+  constexpr int rows = tile::m / tile::multicast; // that this block loads for its peers
+  constexpr u32 peers = (1u << tile::multicast) - 1;
+  const u16 blocks = (u16)(peers << (at::split() * tile::multicast));
+  const int first_row = at::row_tile() * rows;
+  const int first = first_k_tile<layer, tile>(at::split()) * (tile::k / 64);
+  const int last = last_k_tile<layer, tile>(at::split()) * (tile::k / 64);
+  const int items = wgmma_items<layer, tile>(args);
+  ring_cursor<tile::stages> cursor;
+  wait_for_predecessors();
+  launch_successors();
+  for (int item = at::first_item(); item < items; item += at::item_step()) {
+    const int m = wgmma_item<layer, tile>(args, item).block_m * tile::m + first_row;
+    for (int block = first; block < last; ++block) {
+      u8 *to = ring.slot(cursor.slot) + first_row * 128;
+      mbarrier *full = ring.full(cursor.slot);
+      mbarrier_wait(ring.empty(cursor.slot), cursor.parity ^ 1);
+      mbarrier_arrive_expect(full, plan::x_stage_bytes);
+      if constexpr (tile::multicast > 1)
+        tma_load_2d_multicast(to, x, block * 64, m, full, blocks);
+      else
+        tma_load_2d(to, x, block * 64, m, full);
+      cursor.advance();
     }
   }
+}
+
+/// Whether this warpgroup feeds the others.
+template <typename layer, typename tile> GPTQC_DEVICE bool wgmma_feeds() {
+  return warpgroup_id() == wgmma_plan<layer, tile>::consumers;
+}
+
+/// What the feeding warpgroup does: its first lane loads X, the others only keep it company,
+/// because registers are handed around by whole warpgroups.
+template <typename layer, typename tile>
+GPTQC_DEVICE void wgmma_feed(u8 *shared, const linear_args &args, const tensor_map &x) {
+  using plan = wgmma_plan<layer, tile>;
+  lower_registers<plan::producer_registers>();
+  const wgmma_ring<layer, tile> ring(shared);
+  const bool works = threadIdx.x == plan::consumers * 128;
+  if (works) {
+    tma_prefetch_map(x);
+    wgmma_make_ring<layer, tile>(ring);
+  }
   warp_barrier();
+  wgmma_begin<layer, tile>();
+  if (works)
+    wgmma_fill_ring<layer, tile>(ring, args, x);
+  warp_barrier();
+  if constexpr (tile::split_k > 1) { // the barrier in wgmma_exchange
+    cluster_arrive();
+    cluster_wait();
+  }
 }
 
 /// A consumer warp's stream of units: its columns of each round, its rows of each item, in order.
@@ -96,6 +117,7 @@ template <typename layer, typename tile> struct wgmma_stream {
         first(first_k_tile<layer, tile>(at::split())), last(last_k_tile<layer, tile>(at::split())),
         item(at::first_item()), items(wgmma_items<layer, tile>(args)), round(first), copy_at(0),
         read_at(0) {
+    raise_registers<plan::consumer_registers>();
     seek(args);
 #pragma unroll
     for (int i = 0; i < tile::weight_stages - 1; ++i)

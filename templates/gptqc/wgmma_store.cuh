@@ -17,7 +17,7 @@ struct __align__(16) f32x4 {
 /// Adds the partial sums of a tile up, in the order of the splits of k, then of the warpgroups
 /// along k. Each block and warpgroup along k gets share_tiles of the m8 tiles, from *first_tile on,
 /// for the same rows that it had. Overlays the rings, so it ends the block's work. Consumers only;
-/// producers meet it in wgmma_pass_exchange.
+/// the feeding warpgroup takes part in the barrier of the cluster.
 template <typename layer, typename tile>
 GPTQC_DEVICE void wgmma_exchange(
     float (&total)[wgmma_plan<layer, tile>::fragments][wgmma_plan<layer, tile>::share_tiles * 4],
@@ -78,15 +78,6 @@ GPTQC_DEVICE void wgmma_exchange(
           total[f][4 * (first + j) + i] = sum;
         }
     }
-}
-
-/// The producers' part of wgmma_exchange: they take part in the barrier of the cluster.
-template <typename layer, typename tile> GPTQC_DEVICE void wgmma_pass_exchange() {
-  if constexpr (tile::split_k > 1) {
-    warp_barrier();
-    cluster_arrive();
-    cluster_wait();
-  }
 }
 
 /// Where a warp stores its 16 rows: a lane has 8 of them for the tokens lane / 2, + 16, ...
@@ -186,6 +177,24 @@ GPTQC_DEVICE void wgmma_store(const linear_args &args,
                                 min_of(tokens - j * 8, min_of(tiles - j, 4) * 8));
       warp_barrier();
     }
+  }
+}
+
+/// Ends item `index`: adds partial sums up where there are any, and stores.
+template <typename layer, typename tile>
+GPTQC_DEVICE void
+wgmma_store_item(const linear_args &args,
+                 const float (&sums)[wgmma_plan<layer, tile>::fragments][tile::m / 2], u8 *shared,
+                 const wgmma_consumer<layer, tile> &consumer, int index) {
+  using plan = wgmma_plan<layer, tile>;
+  const wgmma_item<layer, tile> item(args, index);
+  if constexpr (plan::shares > 1) {
+    float total[plan::fragments][plan::share_tiles * 4];
+    int first_tile;
+    wgmma_exchange<layer, tile>(total, sums, shared, consumer, &first_tile);
+    wgmma_store<layer, tile, plan::share_tiles>(args, total, shared, consumer, item, first_tile);
+  } else {
+    wgmma_store<layer, tile, plan::m_tiles>(args, sums, shared, consumer, item, 0);
   }
 }
 
