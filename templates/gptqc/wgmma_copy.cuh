@@ -195,7 +195,8 @@ template <typename layer, typename tile> struct wgmma_stream {
       if (++round == last) {
         round = first;
         item += at::item_step();
-        seek(args);
+        if (item < items)
+          seek(args);
       }
     }
     commit_copies();

@@ -24,9 +24,6 @@ inline void mbarrier_arrive_expect(mbarrier *barrier, u32 bytes) {
 inline void mbarrier_wait(mbarrier *barrier, u32 parity) {
   sim::mbarrierWait(mbarrier_word(barrier), parity);
 }
-inline void mbarrier_wait_cluster(mbarrier *barrier, u32 parity) {
-  sim::mbarrierWait(mbarrier_word(barrier), parity);
-}
 
 } // namespace gptqc
 
