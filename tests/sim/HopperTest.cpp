@@ -169,7 +169,7 @@ template <Cluster how> void exchange() {
     tma_load_2d_multicast(shared, sourceMap, 0, 0, full, 3);
   if (how == Cluster::NoFirstBarrier)
     cluster_wait();
-  mbarrier_wait_cluster(full, 0);
+  mbarrier_wait(full, 0);
   const float v[4] = {float(rank), 1, 2, 3};
   store_cluster_f32x4(shared + 2048 + 16 * threadIdx.x, rank ^ 1, v);
   cluster_arrive();
