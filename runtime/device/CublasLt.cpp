@@ -1,9 +1,9 @@
 // cuBLASLt by dlopen, with our own declarations of the few types and constants that are needed.
 #include "runtime/device/CublasLt.h"
 
-#include <cstdlib>
 #include <dlfcn.h>
-#include <filesystem>
+
+#include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
 namespace {
@@ -48,43 +48,6 @@ Status check(int result, const char *function) {
   return makeError(Code::DeviceError, "{} failed with cuBLAS status {}", function, result);
 }
 
-/// nvidia/<package>/lib below the folders where Python keeps packages.
-void addWheelFolders(std::vector<std::string> &folders) {
-  namespace fs = std::filesystem;
-  std::vector<fs::path> roots;
-  if (const char *environment = std::getenv("VIRTUAL_ENV"))
-    roots.push_back(fs::path(environment) / "lib");
-  if (const char *home = std::getenv("HOME"))
-    roots.push_back(fs::path(home) / ".local/lib");
-  roots.insert(roots.end(), {"/usr/local/lib", "/usr/lib"});
-  std::error_code error;
-  for (const fs::path &root : roots)
-    for (const fs::directory_entry &python : fs::directory_iterator(root, error)) {
-      if (!python.path().filename().string().starts_with("python3"))
-        continue;
-      for (const char *packages : {"site-packages", "dist-packages"})
-        for (const fs::directory_entry &package :
-             fs::directory_iterator(python.path() / packages / "nvidia", error))
-          folders.push_back((package.path() / "lib").string() + "/");
-    }
-}
-
-std::vector<std::string> candidates(const std::string &path) {
-  if (!path.empty())
-    return {path};
-  std::vector<std::string> folders;
-  for (const char *variable : {"CUDA_HOME", "CUDA_PATH"})
-    if (const char *home = std::getenv(variable))
-      folders.push_back(std::string(home) + "/lib64/");
-  folders.insert(folders.end(), {"", "/usr/local/cuda/lib64/"});
-  addWheelFolders(folders);
-  std::vector<std::string> files;
-  for (const char *name : {"libcublasLt.so.13", "libcublasLt.so.12"})
-    for (const std::string &folder : folders)
-      files.push_back(folder + name);
-  return files;
-}
-
 } // namespace
 
 struct CublasLt::State {
@@ -105,27 +68,18 @@ struct CublasLt::State {
 const std::string &CublasLt::library() const { return state->path; }
 
 Result<CublasLt> CublasLt::open(const Device &device, const std::string &path) {
-  void *library = nullptr;
-  std::string opened;
-  for (const std::string &file : candidates(path)) {
-    library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
-    opened = file;
-    if (library)
-      break;
-  }
-  if (!library)
-    return makeError(Code::NotFound,
-                     "cuBLASLt not found ({}); set CUDA_HOME, name the library with --cublas, or "
-                     "measure without it (--no-dense)",
-                     path.empty() ? "libcublasLt.so.13 and .12 in CUDA_HOME, the loader's path, "
-                                    "/usr/local/cuda and Python wheels"
-                                  : path);
+  constexpr const char *kNames[] = {"libcublasLt.so.13", "libcublasLt.so.12"};
+  GPTQC_ASSIGN(const CudaLibrary library,
+               CudaLibrary::open(kNames, path,
+                                 "set CUDA_HOME, name the library with --cublas, or measure "
+                                 "without it (--no-dense)"));
   auto state = std::make_shared<State>(device);
-  if (const char *missing = resolve(library, state->api))
-    return makeError(Code::NotFound, "{}: no symbol {}; use cuBLAS 12 or 13", opened, missing);
+  if (const char *missing = resolve(library.handle, state->api))
+    return makeError(Code::NotFound, "{}: no symbol {}; use cuBLAS 12 or 13", library.path,
+                     missing);
   const ContextScope scope(device);
   GPTQC_TRY(check(state->api.cublasLtCreate(&state->handle), "cublasLtCreate"));
-  state->path = opened;
+  state->path = library.path;
   CublasLt result;
   result.state = std::move(state);
   return result;
