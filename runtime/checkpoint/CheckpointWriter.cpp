@@ -65,8 +65,8 @@ Status CheckpointWriter::planLayer(const std::string &module, std::vector<Tensor
         "N = {} and K = {} must be multiples of 32 for GPTQ packing; leave this layer "
         "unquantized",
         n, k);
-  const int bits = options.config.bits;
-  const int64_t size = options.config.groupSize;
+  const int bits = configOf(module).bits;
+  const int64_t size = configOf(module).groupSize;
   const int64_t groups = size < 0 || size >= k ? 1 : (k + size - 1) / size;
   plan.push_back({module + ".qweight", ElementType::I32, {packedWords(bits, k), n}});
   plan.push_back({module + ".qzeros", ElementType::I32, {groups, packedWords(bits, n)}});
@@ -112,30 +112,44 @@ Status CheckpointWriter::write(const std::string &tensor, std::span<const uint8_
   return shards[shardOf.at(tensor)]->write(tensor, bytes);
 }
 
+const ModuleConfig &CheckpointWriter::configOf(const std::string &module) const {
+  const auto own = options.modules.find(module);
+  return own == options.modules.end() ? options.config : own->second;
+}
+
 Status CheckpointWriter::putLayer(const std::string &module, const QuantizedMatrix &matrix) {
   const Descriptor &descriptor = matrix.descriptor;
-  const ModuleConfig &config = options.config;
-  if (descriptor.bits != config.bits || descriptor.scales != DType::F16 ||
+  return putPacked(module, matrix,
+                   bytesOf(packRows(packingOf(options.config.format), descriptor.bits, descriptor.k,
+                                    descriptor.n, matrix.codes)));
+}
+
+Status CheckpointWriter::putPacked(const std::string &module, const QuantizedMatrix &facts,
+                                   std::span<const uint8_t> qweight) {
+  const Descriptor &descriptor = facts.descriptor;
+  if (descriptor.bits != configOf(module).bits || descriptor.scales != DType::F16 ||
       !shardOf.contains(module + ".qweight"))
     return makeError(Code::Internal, "{}: the layer is not what was planned", module);
-  const Packing packing =
-      config.format == FileFormat::GptqPlanar ? Packing::Planar : Packing::Continuous;
-  const bool minusOne = config.format == FileFormat::Gptq;
-  std::vector<uint8_t> zeros = matrix.zeros;
+  const bool minusOne = options.config.format == FileFormat::Gptq;
+  std::vector<uint8_t> zeros = facts.zeros;
   if (zeros.empty())
-    zeros.assign(size_t(matrix.groups * descriptor.n), uint8_t(descriptor.symZero()));
+    zeros.assign(size_t(facts.groups * descriptor.n), uint8_t(descriptor.symZero()));
   if (minusOne && std::find(zeros.begin(), zeros.end(), uint8_t(0)) != zeros.end())
     return invalidArgument("{}: a zero point is 0, which format gptq cannot hold; use gptq_v2",
                            module);
-  std::vector<int32_t> groupIndex = matrix.groupIndex;
-  for (int64_t k = 0; matrix.groupIndex.empty() && k < descriptor.k; ++k)
-    groupIndex.push_back(int32_t(matrix.groupOf(k)));
-  GPTQC_TRY(write(module + ".qweight", bytesOf(packRows(packing, descriptor.bits, descriptor.k,
-                                                        descriptor.n, matrix.codes))));
-  GPTQC_TRY(write(module + ".qzeros", bytesOf(packZeros(packing, descriptor.bits, matrix.groups,
-                                                        descriptor.n, zeros, minusOne))));
-  GPTQC_TRY(write(module + ".scales", bytesOf(matrix.scales)));
+  std::vector<int32_t> groupIndex = facts.groupIndex;
+  for (int64_t k = 0; facts.groupIndex.empty() && k < descriptor.k; ++k)
+    groupIndex.push_back(int32_t(facts.groupOf(k)));
+  GPTQC_TRY(write(module + ".qweight", qweight));
+  GPTQC_TRY(
+      write(module + ".qzeros", bytesOf(packZeros(packingOf(options.config.format), descriptor.bits,
+                                                  facts.groups, descriptor.n, zeros, minusOne))));
+  GPTQC_TRY(write(module + ".scales", bytesOf(facts.scales)));
   return write(module + ".g_idx", bytesOf(groupIndex));
+}
+
+Status CheckpointWriter::putFile(const std::string &name, std::string_view text) {
+  return writeFileAtomically(folder.path() / name, text);
 }
 
 Status CheckpointWriter::finish() {
@@ -160,7 +174,7 @@ Status CheckpointWriter::finish() {
 
 Status CheckpointWriter::writeConfigs() {
   const ModuleConfig &config = options.config;
-  const ordered_json quantization = {
+  ordered_json quantization = {
       {"bits", config.bits},
       {"group_size", config.groupSize},
       {"desc_act", config.descAct},
@@ -172,6 +186,12 @@ Status CheckpointWriter::writeConfigs() {
       {"pack_dtype", "int32"},
       {"meta", {{"quantizer", {options.writer}}, {"method", options.method}}},
   };
+  for (const auto &[key, value] : options.keys.items()) {
+    if (key == "meta")
+      quantization[key].update(value);
+    else
+      quantization[key] = value;
+  }
   ordered_json model = source.config();
   model["quantization_config"] = quantization;
   GPTQC_TRY(writeFileAtomically(folder.path() / "config.json", model.dump(2) + "\n"));

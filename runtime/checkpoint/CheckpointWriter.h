@@ -17,12 +17,20 @@
 namespace gptqc {
 
 struct WriterOptions {
-  ModuleConfig config; ///< one for all layers; its format is what is written
-  std::string writer;  ///< meta.quantizer, e.g. "gptqc:0.1.0"
-  std::string method;  ///< meta.method, e.g. "rtn"
-  bool force = false;  ///< replace a folder that is not empty
+  ModuleConfig config;                         ///< of most layers; its format is that of all
+  std::map<std::string, ModuleConfig> modules; ///< layers with a configuration of their own
+  /// More keys of quantization_config; they replace ours, `meta` is merged.
+  nlohmann::ordered_json keys = nlohmann::ordered_json::object();
+  std::string writer; ///< meta.quantizer, e.g. "gptqc:0.1.0"
+  std::string method; ///< meta.method, e.g. "rtn"
+  bool force = false; ///< replace a folder that is not empty
   uint64_t maxShardBytes = 5'000'000'000;
 };
+
+/// How a file of this format packs its codes.
+inline Packing packingOf(FileFormat format) {
+  return format == FileFormat::GptqPlanar ? Packing::Planar : Packing::Continuous;
+}
 
 class CheckpointWriter {
 public:
@@ -36,6 +44,14 @@ public:
   /// Packs and writes one layer, once. Bias is taken from the source, not from the matrix.
   /// Thread-safe.
   Status putLayer(const std::string &module, const QuantizedMatrix &matrix);
+
+  /// The same for codes that are packed already, by packRows in packingOf(the format); `facts` need
+  /// no codes.
+  Status putPacked(const std::string &module, const QuantizedMatrix &facts,
+                   std::span<const uint8_t> qweight);
+
+  /// A text file beside the weights.
+  Status putFile(const std::string &name, std::string_view text);
 
   /// Copies the other tensors and the side files, writes the configuration, and makes the folder
   /// appear.
@@ -51,6 +67,7 @@ private:
   Status planLayer(const std::string &module, std::vector<TensorPlan> &plan) const;
   Status openShards(std::vector<TensorPlan> plan);
   Status write(const std::string &tensor, std::span<const uint8_t> bytes);
+  const ModuleConfig &configOf(const std::string &module) const;
   Status writeConfigs();
   Status copySideFiles();
 

@@ -2,8 +2,10 @@
 #include "runtime/checkpoint/OutputFolder.h"
 
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace gptqc {
@@ -22,6 +24,32 @@ void syncFolder(const fs::path &folder) {
     return;
   (void)::fsync(fd);
   ::close(fd);
+}
+
+/// The folder, locked until it is closed; -1 when another process has it.
+int lockFolder(const fs::path &folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd >= 0 && ::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    ::close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+/// Removes `<target>.tmp-<pid>` of processes that were killed: nobody holds their locks.
+void removeLeftovers(const fs::path &target) {
+  const std::string prefix = target.filename().string() + ".tmp-";
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator it(target.parent_path(), error), end; !error && it != end;
+       it.increment(error))
+    if (it->path().filename().string().rfind(prefix, 0) == 0)
+      found.push_back(it->path());
+  for (const fs::path &folder : found)
+    if (const int fd = lockFolder(folder); fd >= 0) {
+      fs::remove_all(folder, error);
+      ::close(fd);
+    }
 }
 
 } // namespace
@@ -48,19 +76,23 @@ Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force) {
     return ioError("create", full.parent_path(), error);
   fs::path temporary = full;
   temporary += fmt::format(".tmp-{}", ::getpid());
-  fs::remove_all(temporary, error); // left by a killed process that had our id
+  removeLeftovers(full);
   if (!fs::create_directory(temporary, error))
     return ioError("create", temporary, error);
-  return OutputFolder(std::move(full), std::move(temporary));
+  const int lock = lockFolder(temporary);
+  return OutputFolder(std::move(full), std::move(temporary), lock);
 }
 
 OutputFolder::OutputFolder(OutputFolder &&other) noexcept
-    : target(std::move(other.target)), temporary(std::exchange(other.temporary, {})) {}
+    : target(std::move(other.target)), temporary(std::exchange(other.temporary, {})),
+      lock(std::exchange(other.lock, -1)) {}
 
 OutputFolder::~OutputFolder() {
   std::error_code error;
   if (!temporary.empty())
     fs::remove_all(temporary, error);
+  if (lock >= 0)
+    ::close(lock);
 }
 
 Status OutputFolder::commit() {

@@ -10,8 +10,7 @@
 namespace gptqc {
 
 /// Movable. Without commit the destructor removes everything. A process that is killed leaves at
-/// most
-/// `<target>.tmp-<pid>`.
+/// most `<target>.tmp-<pid>`, which the next one with the same target removes.
 class OutputFolder {
 public:
   /// InvalidArgument when `target` exists and is no empty folder, unless `force` (then commit
@@ -29,10 +28,11 @@ public:
   Status commit();
 
 private:
-  OutputFolder(std::filesystem::path target, std::filesystem::path temporary)
-      : target(std::move(target)), temporary(std::move(temporary)) {}
+  OutputFolder(std::filesystem::path target, std::filesystem::path temporary, int lock)
+      : target(std::move(target)), temporary(std::move(temporary)), lock(lock) {}
 
   std::filesystem::path target, temporary;
+  int lock = -1; ///< the temporary, open and locked: that of a live process
 };
 
 } // namespace gptqc

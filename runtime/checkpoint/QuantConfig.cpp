@@ -103,6 +103,24 @@ Result<bool> checkBool(const json &value, std::string_view key) {
   return *flag;
 }
 
+/// The overrides that do not show in the file: damping, grid search, order.
+Status parseSolverKeys(const json &values, const std::string &where, DynamicRule &rule) {
+  if (const auto damp = values.find("damp_percent"); damp != values.end()) {
+    if (!damp->is_number())
+      return invalidArgument("{} damp_percent is {}; use a number", where, shown(*damp));
+    rule.damp = damp->get<double>();
+  }
+  if (const auto mse = values.find("mse"); mse != values.end()) // GPTQModel: the exponent, 0 is off
+    rule.mse = mse->is_number() ? mse->get<double>() > 0 : asBool(*mse).value_or(false);
+  if (const auto groups = values.find("static_groups"); groups != values.end()) {
+    GPTQC_ASSIGN(rule.staticGroups, checkBool(*groups, where + " static_groups"));
+  }
+  if (const auto aware = values.find("act_group_aware"); aware != values.end()) {
+    GPTQC_ASSIGN(rule.actGroupAware, checkBool(*aware, where + " act_group_aware"));
+  }
+  return Status();
+}
+
 /// Codes of more than four bits that are no byte exist in planar form alone.
 FileFormat formatFor(int bits, FileFormat declared) {
   return bits >= 5 && bits <= 7 ? FileFormat::GptqPlanar : declared;
@@ -279,6 +297,7 @@ Status QuantConfig::parseDynamic(const json &object) {
     for (const Found &descAct : findAll(values, {"desc_act"})) {
       GPTQC_ASSIGN(rule.descAct, checkBool(descAct.value, where + " desc_act"));
     }
+    GPTQC_TRY(parseSolverKeys(values, where, rule));
     rules.push_back(std::move(rule));
   }
   return Status();
@@ -346,19 +365,23 @@ Result<QuantConfig> QuantConfig::load(const HfFolder &folder) {
   return config;
 }
 
+const DynamicRule *QuantConfig::ruleFor(std::string_view name) const {
+  for (const DynamicRule &rule : rules)
+    if (!rule.skip && rule.compiled->matchesStartOf(name))
+      return &rule;
+  return nullptr;
+}
+
 std::optional<ModuleConfig> QuantConfig::module(std::string_view name) const {
   ModuleConfig result = base;
   for (const DynamicRule &rule : rules)
     if (rule.skip && rule.compiled->matchesStartOf(name))
       return std::nullopt;
-  for (const DynamicRule &rule : rules) {
-    if (rule.skip || !rule.compiled->matchesStartOf(name))
-      continue;
-    result.bits = rule.bits.value_or(result.bits);
-    result.groupSize = rule.groupSize.value_or(result.groupSize);
-    result.sym = rule.sym.value_or(result.sym);
-    result.descAct = rule.descAct.value_or(result.descAct);
-    break;
+  if (const DynamicRule *rule = ruleFor(name)) {
+    result.bits = rule->bits.value_or(result.bits);
+    result.groupSize = rule->groupSize.value_or(result.groupSize);
+    result.sym = rule->sym.value_or(result.sym);
+    result.descAct = rule->descAct.value_or(result.descAct);
   }
   result.format = formatFor(result.bits, declaredFormat);
   return result;

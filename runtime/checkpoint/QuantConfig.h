@@ -42,6 +42,9 @@ struct DynamicRule {
   std::optional<int> bits;
   std::optional<int64_t> groupSize;
   std::optional<bool> sym, descAct;
+  // What only a solver reads.
+  std::optional<double> damp;
+  std::optional<bool> mse, staticGroups, actGroupAware;
 };
 
 /// Who wrote the file, from meta.quantizer and the keys that only one tool writes.
@@ -69,6 +72,9 @@ public:
 
   /// No value: a "-:" rule skips the module. "-:" rules are tried first, then the first match wins.
   std::optional<ModuleConfig> module(std::string_view name) const;
+
+  /// The rule whose overrides a module gets; null when there is none.
+  const DynamicRule *ruleFor(std::string_view name) const;
 
   const std::string &source() const { return sourceName; }
   const ModuleConfig &defaults() const { return base; }

@@ -13,11 +13,6 @@ namespace {
 /// Rows that are quantized together, so that codes [K,N] are written in runs.
 constexpr int64_t kRowBlock = 64;
 
-uint16_t storedScale(float scale) {
-  const uint16_t bits = floatToHalf(scale);
-  return bits == 0 ? uint16_t(1) : bits; // the smallest subnormal: a scale of 0 has no codes
-}
-
 struct Range {
   float low = 0, high = 0;
 };
@@ -37,7 +32,17 @@ bool rangeOf(const float *row, std::span<const int32_t> columns, Range &range) {
 
 } // namespace
 
+uint16_t storedScale(float scale) {
+  const uint16_t bits = floatToHalf(scale);
+  return bits == 0 ? uint16_t(1) : bits; // the smallest subnormal: a scale of 0 has no codes
+}
+
 GridPoint makeGrid(float low, float high, const RtnOptions &options) {
+  const RealGrid grid = makeRealGrid(low, high, options);
+  return {storedScale(grid.scale), grid.zero};
+}
+
+RealGrid makeRealGrid(float low, float high, const RtnOptions &options) {
   const float maxCode = float((1 << options.bits) - 1);
   if (options.sym) {
     high = std::max(-low, high);
@@ -50,13 +55,13 @@ GridPoint makeGrid(float low, float high, const RtnOptions &options) {
   }
   float scale = (high - low) / maxCode;
   if (options.sym)
-    return {storedScale(scale), uint8_t(1 << (options.bits - 1))};
+    return {scale, uint8_t(1 << (options.bits - 1))};
   float zero = std::rint(-low / scale);
   if (options.zeroFromOne && zero < 1) { // one step below 0 is kept free, the rest reaches `high`
     scale = std::max(high / (maxCode - 1), -low);
     zero = 1;
   }
-  return {storedScale(scale), uint8_t(std::clamp(zero, 0.0f, maxCode))};
+  return {scale, uint8_t(std::clamp(zero, 0.0f, maxCode))};
 }
 
 uint8_t gridCode(float weight, const GridPoint &point, int bits) {

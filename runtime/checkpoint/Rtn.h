@@ -24,7 +24,17 @@ struct GridPoint {
   uint8_t zero = 0;
 };
 
+/// The same with its scale unrounded.
+struct RealGrid {
+  float scale = 0;
+  uint8_t zero = 0;
+};
+
+/// A scale as it is stored: F16 bits, never 0.
+uint16_t storedScale(float scale);
+
 /// The grid over [low, high] with 0 inside: low <= 0 <= high, both finite.
+RealGrid makeRealGrid(float low, float high, const RtnOptions &options);
 GridPoint makeGrid(float low, float high, const RtnOptions &options);
 
 /// Code of one weight on a grid.

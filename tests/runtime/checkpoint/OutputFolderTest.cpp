@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;
@@ -60,6 +64,21 @@ TEST(OutputFolder, TakesAnEmptyFolderButNotAFullOne) {
   EXPECT_FALSE(fs::exists(temp / "out/file"));
   EXPECT_EQ(readText(temp / "out/other"), "second");
   EXPECT_EQ(entries(temp.path()), 1u);
+}
+
+TEST(OutputFolder, RemovesWhatKilledProcessesLeft) {
+  const TempFolder temp;
+  for (const char *name : {"out.tmp-123", "out.tmp-456", "output.tmp-123"}) {
+    fs::create_directory(temp / name);
+    writeText(temp / name / "file", "x");
+  }
+  const int live = ::open((temp / "out.tmp-456").c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(::flock(live, LOCK_EX | LOCK_NB), 0);
+  ASSERT_TRUE(OutputFolder::create(temp / "out", false).ok());
+  ::close(live);
+  EXPECT_FALSE(fs::exists(temp / "out.tmp-123"));
+  EXPECT_TRUE(fs::exists(temp / "out.tmp-456")) << "another process works on it";
+  EXPECT_TRUE(fs::exists(temp / "output.tmp-123")) << "of another target";
 }
 
 TEST(OutputFolder, RefusesFilesAndRoots) {
