@@ -17,6 +17,7 @@ struct Outcome {
 void registerInspect(CLI::App &app, Outcome &outcome);
 void registerLint(CLI::App &app, Outcome &outcome);
 void registerQuantize(CLI::App &app, Outcome &outcome);
+void registerSolve(CLI::App &app, Outcome &outcome);
 void registerCompile(CLI::App &app, Outcome &outcome);
 void registerVerify(CLI::App &app, Outcome &outcome);
 void registerBench(CLI::App &app, Outcome &outcome);

@@ -32,6 +32,17 @@ void Progress::step(std::string_view item) {
   draw(item, std::chrono::duration<double>(now - start).count());
 }
 
+void Progress::line(std::string_view text) {
+  const std::lock_guard lock(mutex);
+  if (drawn) {
+    std::fputs("\r\033[K", stderr);
+    std::fflush(stderr);
+    drawn = false;
+  }
+  fmt::print("{}\n", text);
+  std::fflush(stdout);
+}
+
 void Progress::draw(std::string_view item, double elapsed) {
   const double share = total > 0 ? double(done) / double(total) : 1;
   if (done >= total) {

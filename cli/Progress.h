@@ -23,6 +23,9 @@ public:
   /// One more item is done; `item` is its name.
   void step(std::string_view item);
 
+  /// Prints a line of results on stdout, above the bar.
+  void line(std::string_view text);
+
 private:
   using Clock = std::chrono::steady_clock;
 

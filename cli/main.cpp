@@ -37,6 +37,9 @@ int main(int argc, char **argv) {
 #ifdef GPTQC_HAVE_EVAL
   gptqc::cli::registerEval(app, outcome);
 #endif
+#ifdef GPTQC_HAVE_SOLVE
+  gptqc::cli::registerSolve(app, outcome);
+#endif
 #ifdef GPTQC_HAVE_COMPILE
   gptqc::cli::registerCompile(app, outcome);
 #endif

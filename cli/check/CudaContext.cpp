@@ -56,8 +56,13 @@ std::string CudaContext::describe() const {
                      info.driverVersion / 1000, info.driverVersion % 1000 / 10);
 }
 
+Result<KernelImage> CudaContext::supportImage(std::string_view file,
+                                              const std::string &entry) const {
+  return compiler->compileSupport(file, entry, gpu.target());
+}
+
 Result<Function> CudaContext::supportKernel(std::string_view file, const std::string &entry) const {
-  GPTQC_ASSIGN(const KernelImage image, compiler->compileSupport(file, entry, gpu.target()));
+  GPTQC_ASSIGN(const KernelImage image, supportImage(file, entry));
   GPTQC_ASSIGN(const Module module, Module::load(gpu, image));
   return module.function(entry);
 }

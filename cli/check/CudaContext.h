@@ -34,7 +34,10 @@ public:
   /// "NVIDIA H200 (sm_90a h200 sms132), driver for CUDA 13.0".
   std::string describe() const;
 
-  /// A kernel of templates/support/, compiled or from the cache.
+  /// A file of templates/support/ for this GPU, compiled or from the cache; `entry` is one of its
+  /// kernels.
+  Result<KernelImage> supportImage(std::string_view file, const std::string &entry) const;
+  /// One of its kernels, loaded.
   Result<Function> supportKernel(std::string_view file, const std::string &entry) const;
 
   /// Compiles (in parallel) and loads a kernel for each descriptor, in their order. Errors name the

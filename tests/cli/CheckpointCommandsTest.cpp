@@ -80,7 +80,9 @@ TEST(CheckpointCommands, QuantizeInspectLint) {
 TEST(CheckpointCommands, LintFailsOnErrorsAndNamesTheRepair) {
   const TempFolder temp;
   const fs::path folder = temp / "q";
-  ASSERT_EQ(run("quantize " + kModel.string() + " --bits 4 -o " + folder.string()).exitCode, 0);
+  ASSERT_EQ(
+      run("quantize " + kModel.string() + " --method rtn --bits 4 -o " + folder.string()).exitCode,
+      0);
   auto config = nlohmann::json::parse(readText(folder / "quantize_config.json"));
   config["checkpoint_format"] = "gptq_v2";
   writeText(folder / "quantize_config.json", config.dump());
@@ -101,9 +103,11 @@ TEST(CheckpointCommands, Errors) {
   expectFailure("inspect /no/such/folder", 1, "/no/such/folder is no folder");
   expectFailure("inspect " + model, 1, "no quantization configuration");
   expectFailure("lint " + model, 1, "no quantization configuration");
-  expectFailure("quantize " + model + " --bits 5 --format gptq -o " + folder, 1, "gptq_p");
-  expectFailure("quantize " + model + " --bits 4 --group-size 0 -o " + folder, 1, "group size 0");
-  expectFailure("quantize " + model + " --bits 4 -o /proc/q", 1, "/proc/q");
+  expectFailure("quantize " + model + " --method rtn --bits 5 --format gptq -o " + folder, 1,
+                "gptq_p");
+  expectFailure("quantize " + model + " --method rtn --bits 4 --group-size 0 -o " + folder, 1,
+                "group size 0");
+  expectFailure("quantize " + model + " --method rtn --bits 4 -o /proc/q", 1, "/proc/q");
   EXPECT_FALSE(fs::exists(folder));
   fs::create_directory(folder);
   writeText(fs::path(folder) / "model.safetensors", std::string(100, 'x'));
@@ -115,11 +119,11 @@ TEST(CheckpointCommands, Usage) {
   const std::string model = kModel.string();
   expectFailure("", 2, "subcommand is required");
   expectFailure("nonsense", 2, "");
-  expectFailure("quantize " + model + " --bits 1 -o x", 2, "--bits");
-  expectFailure("quantize " + model + " --bits 9 -o x", 2, "--bits");
-  expectFailure("quantize " + model + " --bits 4", 2, "--output is required");
+  expectFailure("quantize " + model + " --method rtn --bits 1 -o x", 2, "--bits");
+  expectFailure("quantize " + model + " --method rtn --bits 9 -o x", 2, "--bits");
+  expectFailure("quantize " + model + " --method rtn --bits 4", 2, "--output is required");
   expectFailure("quantize " + model + " --bits 4 --method best -o x", 2, "--method");
-  expectFailure("quantize " + model + " --bits 4 --format marlin -o x", 2, "--format");
+  expectFailure("quantize " + model + " --method rtn --bits 4 --format marlin -o x", 2, "--format");
   EXPECT_EQ(run("--help").exitCode, 0);
   EXPECT_EQ(run("--version").output.rfind("gptqc ", 0), 0u);
 }

@@ -1,0 +1,151 @@
+// solve and quantize --method gptq as a user runs them: output, kill and resume, messages.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <thread>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/TempFolder.h"
+
+using gptqc::testing::readText;
+using gptqc::testing::TempFolder;
+using gptqc::testing::writeText;
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kTool = std::string(GPTQC_BINARY_DIR) + "/bin/gptqc";
+const fs::path kData = fs::path(GPTQC_SOURCE_DIR) / "tests/data";
+const std::string kModel = (kData / "models/docs-opt-5m").string();
+const std::string kTokens = (kData / "tokens.safetensors").string();
+
+struct Outcome {
+  int exitCode = -1;
+  std::string output, errors;
+};
+
+Outcome run(const std::string &arguments) {
+  const TempFolder temp;
+  const std::string command =
+      kTool + " " + arguments + " >" + (temp / "out").string() + " 2>" + (temp / "err").string();
+  // NOLINTNEXTLINE(bugprone-command-processor): the tests write the command lines
+  const int status = std::system(command.c_str());
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, readText(temp / "out"),
+          readText(temp / "err")};
+}
+
+bool contains(const std::string &text, const std::string &part) {
+  return text.find(part) != std::string::npos;
+}
+
+void expectFailure(const std::string &arguments, const std::string &says) {
+  const Outcome outcome = run(arguments);
+  EXPECT_EQ(outcome.exitCode, 1) << arguments << ": " << outcome.errors;
+  EXPECT_TRUE(contains(outcome.errors, says)) << outcome.errors;
+  EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
+}
+
+std::map<std::string, std::string> filesOf(const fs::path &folder) {
+  std::map<std::string, std::string> files;
+  for (const fs::directory_entry &entry : fs::directory_iterator(folder))
+    if (entry.path().filename() != "quant_log.csv") // holds times
+      files[entry.path().filename().string()] = readText(entry.path());
+  return files;
+}
+
+/// Starts the tool and kills it after `delay`; true when it had ended by itself, with success.
+bool runAndKill(const std::vector<std::string> &arguments, std::chrono::milliseconds delay) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::vector<char *> argv = {const_cast<char *>(kTool.c_str())};
+    for (const std::string &argument : arguments)
+      argv.push_back(const_cast<char *>(argument.c_str()));
+    argv.push_back(nullptr);
+    if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr))
+      ::_exit(126);
+    ::execv(kTool.c_str(), argv.data());
+    ::_exit(127);
+  }
+  std::this_thread::sleep_for(delay);
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  EXPECT_TRUE(WIFSIGNALED(status) || WEXITSTATUS(status) == 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+TEST(SolverCommands, SolveWritesALayer) {
+  const TempFolder temp;
+  const std::string layer = (kData / "golden/gptq_q_proj_256x256.safetensors").string();
+  const std::string out = (temp / "out.safetensors").string();
+  const Outcome solved =
+      run("solve " + layer + " --bits 4 --group-size 32 --scales f32 --blas builtin -o " + out);
+  ASSERT_EQ(solved.exitCode, 0) << solved.errors;
+  EXPECT_TRUE(contains(solved.output, "0.self_attn.q_proj: N 256 K 256, 8 groups, loss "))
+      << solved.output;
+  EXPECT_TRUE(contains(readText(out), "0.self_attn.q_proj.codes"));
+  expectFailure("solve " + layer + " --name other --bits 4 -o " + out, "no tensor other.W");
+  expectFailure("solve /no/such/file --bits 4 -o " + out, "/no/such/file");
+  expectFailure("solve " + layer + " --bits 4 --damp 2 -o " + out, "damping 2");
+}
+
+TEST(SolverCommands, KilledAtRandomMomentsAndResumed) {
+  const TempFolder temp;
+  const std::string whole = (temp / "whole").string(), killed = (temp / "killed").string();
+  const std::string options =
+      " --bits 3 --group-size 64 --act-order --samples 4 --seqlen 128 --calibration " + kTokens;
+  const auto start = std::chrono::steady_clock::now();
+  const Outcome first = run("quantize " + kModel + options + " -o " + whole);
+  const auto duration = std::chrono::steady_clock::now() - start;
+  ASSERT_EQ(first.exitCode, 0) << first.errors;
+  EXPECT_TRUE(contains(first.output, "model.decoder.layers.5.fc2: loss ")) << first.output;
+  EXPECT_TRUE(contains(first.errors, "quantize: 36 of 36 done in ")) << first.errors;
+
+  const std::vector<std::string> arguments = {
+      "quantize",    kModel,      "--bits", "3",        "--group-size", "64",
+      "--act-order", "--samples", "4",      "--seqlen", "128",          "--calibration",
+      kTokens,       "--resume",  "-o",     killed};
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(seed);
+  std::mt19937 random(seed);
+  const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  int kills = 0;
+  for (; kills < 20; ++kills) // most of a run at a time, so that all of its phases are hit
+    if (runAndKill(arguments, std::chrono::milliseconds(random() % unsigned(longest + 1))))
+      break;
+  const Outcome last = run("quantize " + kModel + options + " --resume -o " + killed);
+  ASSERT_EQ(last.exitCode, 0) << last.errors;
+  EXPECT_EQ(filesOf(whole), filesOf(killed));
+  EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), fs::directory_iterator()), 2)
+      << "nothing else is left";
+}
+
+TEST(SolverCommands, Refusals) {
+  const TempFolder temp;
+  const std::string out = (temp / "q").string();
+  const std::string quantize = "quantize " + kModel + " -o " + out + " --bits 4 ";
+  expectFailure(quantize, "GPTQ needs --calibration");
+  expectFailure(quantize + "--calibration /no/tokens.npy", "/no/tokens.npy");
+  expectFailure(quantize + "--calibration " + kTokens + " --samples 1 --seqlen 100",
+                "100 calibration tokens are too few");
+  expectFailure(quantize + "--calibration " + kTokens + " --samples 1000", "128");
+  expectFailure(quantize + "--calibration " + kTokens + " --act-order --act-group-aware",
+                "choose one");
+  expectFailure(quantize + "--calibration " + kTokens + " --dynamic /no/file.json",
+                "/no/file.json");
+  expectFailure(quantize + "--method rtn --mse", "--mse goes with --method gptq");
+  writeText(temp / "bad.json", "[1]");
+  expectFailure(quantize + "--calibration " + kTokens + " --dynamic " +
+                    (temp / "bad.json").string(),
+                "no JSON object");
+  EXPECT_FALSE(fs::exists(out));
+}
+
+} // namespace
