@@ -21,9 +21,9 @@ struct solver_args {
   u8 *zeros;             // [G][N]
   float *loss;           // [N]
   i64 n, k;
-  i64 begin;             // first position of the block, or first group
-  int columns;           // of the block, <= 128
-  int source_type;       // 0: f32, 1: f16, 2: bf16
+  i64 begin;       // first position of the block, or first group
+  int columns;     // of the block, <= 128
+  int source_type; // 0: f32, 1: f16, 2: bf16
   int max_code;
   int sym, mse, stored, zero_from_one;
   float mean, extra; // of the live diagonal; damping
