@@ -66,15 +66,10 @@ template <typename layer, typename tile> struct wgmma_consumer {
   /// Whether the four steps of a block always share their scales.
   static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
   static constexpr int rows = one_row ? 1 : 4;
-  static constexpr bool can_stagger =
-      plan::shares == 1 && plan::n_groups == 2 &&
-      tile::stages > 2 * plan::unit_blocks &&layer::padded_k > 2 * tile::k;
-
   wgmma_ring<layer, tile> ring;
   wgmma_stream<layer, tile> stream;
   ring_cursor<tile::stages> x; // the next block of k of this warpgroup
   int used;                    // slot of X that the block before read, -1 at first
-  bool staggered;              // the second warpgroup still has to fall behind, see stagger()
   weight_words<layer::bits, 4> words[plan::fragments];
   u32 scales[plan::fragments][rows][2], zeros[plan::fragments][rows][2]; // rows r and r + 8
   u32 a[2][plan::fragments][4][4];
@@ -84,8 +79,6 @@ template <typename layer, typename tile> struct wgmma_consumer {
   __device__ __forceinline__ wgmma_consumer(u8 *shared, const linear_args &args)
       : ring(shared), stream(shared, args), used(-1) {
     x.advance(stream.k_group * plan::unit_blocks);
-    staggered = can_stagger &&
-                stream.items - wgmma_place<tile>::first_item() > wgmma_place<tile>::item_step();
     wgmma_begin<layer, tile>();
   }
 
@@ -144,25 +137,11 @@ template <typename layer, typename tile> struct wgmma_consumer {
 
   /// Before the first round of an item.
   __device__ __forceinline__ void start(const linear_args &args) {
-    if (staggered && stream.n_group == 1) {
-      staggered = false;
-      named_barrier_sync(2, 256);
-    }
     load_block(args, stream.first, 0);
 #pragma unroll
     for (int s = 0; s < 4; ++s)
       dequantize_step(a[0], s);
     load_block(args, stream.first, 1);
-  }
-
-  /// Two warpgroups that go through items in step also store at the same time, and the tensor cores
-  /// idle. Once, the first lets the second go only when it is two rounds ahead; from then on one
-  /// multiplies while the other stores.
-  __device__ __forceinline__ void stagger(int kt) {
-    if (staggered && stream.n_group == 0 && kt == stream.first + 1) {
-      staggered = false;
-      named_barrier_arrive(2, 256);
-    }
   }
 
   /// sums[f] += W X for the unit of round `kt`; `last` ends the item's rounds. Returns with
@@ -194,8 +173,6 @@ template <typename layer, typename tile> struct wgmma_consumer {
       else if (kt + 1 < stream.last)
         load_block(args, kt + 1, i + 2 - plan::unit_blocks);
     }
-    if constexpr (can_stagger)
-      stagger(kt);
   }
 
   /// Waits for the last products of an item.
