@@ -4,28 +4,14 @@
 #include <cstdlib>
 
 #include "runtime/core/AtomicFile.h"
+#include "runtime/core/CacheFolder.h"
+#include "runtime/core/CacheFormat.h"
 #include "runtime/core/Hash.h"
+#include "runtime/core/TextForm.h"
 
 namespace gptqc {
-namespace {
 
-constexpr uint64_t kMaxImageBytes = uint64_t(256) << 20;
-constexpr uint64_t kMaxRequestBytes = 1 << 16;
-
-bool isSha256(std::string_view key) {
-  return key.size() == 64 && key.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-/// `gptqc-request 1 <build key> <SHA-256 of the build key and request key>`: a request is damaged
-/// exactly when it differs from this for the build key that it names.
-std::string requestText(std::string_view requestKey, std::string_view buildKey) {
-  const std::string check = toHex(Sha256().updateField(requestKey).updateField(buildKey).finish());
-  return fmt::format("gptqc-request 1 {} {}\n", buildKey, check);
-}
-
-constexpr size_t kBuildKeyOffset = std::string_view("gptqc-request 1 ").size();
-
-} // namespace
+using namespace cacheformat;
 
 std::string KernelRequest::key() const {
   Sha256 hash;
@@ -53,55 +39,70 @@ Result<std::filesystem::path> DiskCache::defaultFolder() {
                    "no cache folder: neither GPTQC_CACHE_DIR, XDG_CACHE_HOME nor HOME is set");
 }
 
-DiskCache::DiskCache(std::filesystem::path folder, Log log)
-    : root(std::move(folder)), log(std::move(log)) {}
+Result<CacheOptions> CacheOptions::fromEnvironment(std::filesystem::path folder) {
+  CacheOptions options;
+  options.folder = std::move(folder);
+  if (options.folder.empty()) {
+    GPTQC_ASSIGN(options.folder, DiskCache::defaultFolder());
+  }
+  if (const char *layers = std::getenv("GPTQC_CACHE_LAYERS"))
+    for (const std::string_view layer : splitAt(layers, ':'))
+      if (!layer.empty())
+        options.layers.emplace_back(layer);
+  if (const char *size = std::getenv("GPTQC_CACHE_SIZE"); size && *size) {
+    const std::optional<int64_t> bytes = parseByteSize(size);
+    if (!bytes)
+      return invalidArgument("GPTQC_CACHE_SIZE is '{}'; write bytes, or e.g. 500M or 2G", size);
+    options.maxBytes = *bytes;
+  }
+  return options;
+}
 
-std::filesystem::path DiskCache::pathOf(std::string_view kind, std::string_view key) const {
-  return root / "v1" / kind / key.substr(0, 2) / key;
+DiskCache::DiskCache(CacheOptions options, Log log)
+    : options(std::move(options)), log(std::move(log)) {}
+
+DiskCache::DiskCache(std::filesystem::path folder, Log log)
+    : DiskCache(CacheOptions{std::move(folder), {}, 0}, std::move(log)) {}
+
+std::optional<KernelImage> DiskCache::findBuildIn(const std::filesystem::path &root,
+                                                  std::string_view buildKey) const {
+  Result<KernelImage> image = readBuild(root, buildKey);
+  if (!image.ok()) {
+    if (image.status().code() != Code::NotFound)
+      log.warning("kernel cache: {}; compiling again", image.status().message());
+    return std::nullopt;
+  }
+  if (root == options.folder)
+    CacheFolder(root).touch(buildKey);
+  return std::move(*image);
+}
+
+std::optional<KernelImage> DiskCache::findRequestIn(const std::filesystem::path &root,
+                                                    std::string_view requestKey) const {
+  const Result<std::string> buildKey = readRequest(root, requestKey);
+  if (buildKey.ok())
+    return findBuildIn(root, *buildKey);
+  if (buildKey.status().code() != Code::NotFound)
+    log.warning("kernel cache: {}; compiling again", buildKey.status().message());
+  return std::nullopt;
 }
 
 std::optional<KernelImage> DiskCache::findBuild(std::string_view buildKey) const {
-  if (!isSha256(buildKey))
+  if (!isKey(buildKey))
     return std::nullopt;
-  const std::filesystem::path path = pathOf("build", buildKey);
-  const auto bytes = readFile(path, kMaxImageBytes);
-  if (!bytes.ok()) {
-    if (bytes.status().code() != Code::NotFound)
-      log.warning("kernel cache: {}; compiling again", bytes.status().message());
-    return std::nullopt;
-  }
-  auto image = KernelImage::deserialize(bytes->data(), bytes->size(), path.string());
-  if (!image.ok()) {
-    log.warning("kernel cache: {}; compiling again", image.status().message());
-    return std::nullopt;
-  }
-  if (image->buildKey != buildKey) {
-    log.warning("kernel cache: {}: holds another build; compiling again", path.string());
-    return std::nullopt;
-  }
-  return std::move(*image);
+  std::optional<KernelImage> image = findBuildIn(options.folder, buildKey);
+  for (size_t i = 0; !image && i < options.layers.size(); ++i)
+    image = findBuildIn(options.layers[i], buildKey);
+  return image;
 }
 
 std::optional<KernelImage> DiskCache::findRequest(const KernelRequest &request) const {
   const std::string key = request.key();
-  const std::filesystem::path path = pathOf("request", key);
-  const auto bytes = readFile(path, kMaxRequestBytes);
-  if (!bytes.ok()) {
-    if (bytes.status().code() != Code::NotFound)
-      log.warning("kernel cache: {}; compiling again", bytes.status().message());
-    log.event(Topic::Cache, "miss: {}", request.print());
-    return std::nullopt;
-  }
-  const std::string text(bytes->begin(), bytes->end());
-  const std::string buildKey =
-      text.size() > kBuildKeyOffset ? text.substr(kBuildKeyOffset, 64) : "";
-  if (!isSha256(buildKey) || text != requestText(key, buildKey)) {
-    log.warning("kernel cache: {}: damaged entry; compiling again", path.string());
-    return std::nullopt;
-  }
-  std::optional<KernelImage> image = findBuild(buildKey);
-  log.event(Topic::Cache, "{}: {} | build {}", image ? "hit" : "miss", request.print(),
-            buildKey.substr(0, 12));
+  std::optional<KernelImage> image = findRequestIn(options.folder, key);
+  for (size_t i = 0; !image && i < options.layers.size(); ++i)
+    image = findRequestIn(options.layers[i], key);
+  log.event(Topic::Cache, "{}: {}{}", image ? "hit" : "miss", request.print(),
+            image ? " | build " + image->buildKey.substr(0, 12) : "");
   return image;
 }
 
@@ -115,20 +116,38 @@ Status DiskCache::write(const std::filesystem::path &path, const void *data, siz
 }
 
 Status DiskCache::store(const KernelRequest &request, const KernelImage &image) const {
-  if (!isSha256(image.buildKey))
+  if (!isKey(image.buildKey))
     return invalidArgument("kernel cache: build key '{}' is no SHA-256", image.buildKey);
   const std::vector<uint8_t> bytes = image.serialize();
-  Status status = write(pathOf("build", image.buildKey), bytes.data(), bytes.size());
+  Status status =
+      write(pathOf(options.folder, kBuilds, image.buildKey), bytes.data(), bytes.size());
   if (status.ok()) {
     const std::string key = request.key();
     const std::string text = requestText(key, image.buildKey);
-    status = write(pathOf("request", key), text.data(), text.size());
+    status = write(pathOf(options.folder, kRequests, key), text.data(), text.size());
   }
   if (!status.ok() && !warnedUnwritable.exchange(true))
     log.warning("kernel cache: {}; kernels are compiled but not kept", status.message());
   log.event(Topic::Cache, "{}: {} | build {}", status.ok() ? "stored" : "not stored",
             request.print(), image.buildKey.substr(0, 12));
+  if (status.ok())
+    enforceLimit(int64_t(bytes.size()));
   return Status();
+}
+
+// Looking at the folder costs a walk over it, so it waits until a sixteenth of the limit is new;
+// the room left for that keeps a single process below the limit.
+void DiskCache::enforceLimit(int64_t stored) const {
+  if (options.maxBytes <= 0)
+    return;
+  const int64_t slack = options.maxBytes / 16;
+  if (unseenBytes.fetch_add(stored) + stored <= slack)
+    return;
+  unseenBytes = 0;
+  const Result<CachePruned> pruned = CacheFolder(options.folder).prune(options.maxBytes - slack);
+  if (pruned.ok() && pruned->builds > 0)
+    log.event(Topic::Cache, "pruned {} builds of {} bytes, {} bytes kept", pruned->builds,
+              pruned->bytes, pruned->keptBytes);
 }
 
 } // namespace gptqc

@@ -54,4 +54,18 @@ std::optional<int64_t> parsePrefixed(std::string_view text, std::string_view pre
   return parseInteger(text.substr(prefix.size()));
 }
 
+std::optional<int64_t> parseByteSize(std::string_view text) {
+  constexpr std::string_view kUnits = "KMGT";
+  int shift = 0;
+  if (!text.empty())
+    if (const size_t unit = kUnits.find(text.back()); unit != std::string_view::npos) {
+      shift = 10 * int(unit + 1);
+      text.remove_suffix(1);
+    }
+  const std::optional<int64_t> number = parseInteger(text);
+  if (!number || *number < 1 || *number > (INT64_MAX >> shift))
+    return std::nullopt;
+  return *number << shift;
+}
+
 } // namespace gptqc

@@ -26,6 +26,10 @@ std::optional<int64_t> parseInteger(std::string_view text);
 /// The integer behind `prefix`; nothing when the prefix or the number is not there.
 std::optional<int64_t> parsePrefixed(std::string_view text, std::string_view prefix);
 
+/// A positive number of bytes: digits, then nothing or one of K, M, G, T (powers of 1024); nothing
+/// when it is no such text or does not fit.
+std::optional<int64_t> parseByteSize(std::string_view text);
+
 } // namespace gptqc
 
 #endif // GPTQC_RUNTIME_CORE_TEXTFORM_H

@@ -3,6 +3,7 @@
 #ifndef GPTQC_RUNTIME_CORE_VERSION_H
 #define GPTQC_RUNTIME_CORE_VERSION_H
 
+#include <string>
 #include <string_view>
 
 namespace gptqc {
@@ -12,6 +13,16 @@ std::string_view versionNumber();
 
 /// Abbreviated commit, with "-dirty" when the tree had changes; "unknown" outside a git checkout.
 std::string_view versionCommit();
+
+/// Who compiles, as cache requests say it: "0.1.0 34457ef".
+inline std::string versionBuildId() {
+  return std::string(versionNumber()) + " " + std::string(versionCommit());
+}
+
+/// Whether the build id tells two states of the compiler apart; not for local changes.
+inline bool versionIdentifiesBuild() {
+  return versionCommit() != "unknown" && !versionCommit().ends_with("-dirty");
+}
 
 } // namespace gptqc
 

@@ -185,5 +185,22 @@ TEST_F(DiskCacheTest, DefaultFolder) {
   EXPECT_EQ(DiskCache::defaultFolder().status().code(), Code::NotFound);
 }
 
+TEST_F(DiskCacheTest, OptionsFromTheEnvironment) {
+  setenv("GPTQC_CACHE_LAYERS", "/a:/b/c::", 1);
+  setenv("GPTQC_CACHE_SIZE", "2G", 1);
+  const auto options = CacheOptions::fromEnvironment("/x");
+  ASSERT_TRUE(options.ok());
+  EXPECT_EQ(options->folder, "/x");
+  EXPECT_EQ(options->layers, (std::vector<fs::path>{"/a", "/b/c"}));
+  EXPECT_EQ(options->maxBytes, int64_t(2) << 30);
+  for (const char *wrong : {"0", "-1", "2X", "G", "1.5G", "99999999999T"}) {
+    setenv("GPTQC_CACHE_SIZE", wrong, 1);
+    EXPECT_EQ(CacheOptions::fromEnvironment("/x").status().code(), Code::InvalidArgument) << wrong;
+  }
+  unsetenv("GPTQC_CACHE_LAYERS");
+  unsetenv("GPTQC_CACHE_SIZE");
+  EXPECT_TRUE(CacheOptions::fromEnvironment("/x")->layers.empty());
+}
+
 } // namespace
 } // namespace gptqc
