@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/core/Hash.h"
+#include "runtime/core/KernelImageJson.h"
 #include "runtime/core/LinearArgs.h"
 
 namespace gptqc {
@@ -38,33 +39,6 @@ uint64_t load(const uint8_t *bytes, size_t count) {
   for (size_t i = 0; i < count; ++i)
     value |= uint64_t(bytes[i]) << (8 * i);
   return value;
-}
-
-Json headerOf(const KernelImage &image) {
-  const LaunchFacts &launch = image.launch;
-  const ResourceUsage &resources = image.resources;
-  return {{"descriptor", image.descriptor},
-          {"target", image.target},
-          {"schedule", image.schedule},
-          {"compiler", image.compiler},
-          {"build_key", image.buildKey},
-          {"launch",
-           {{"entry", launch.entry},
-            {"threads", launch.threads},
-            {"shared_bytes", launch.sharedBytes},
-            {"tile_n", launch.tileN},
-            {"tile_m", launch.tileM},
-            {"split_k", launch.splitK},
-            {"x_vector", launch.xVector},
-            {"padded_n", launch.paddedN},
-            {"persistent", launch.persistent},
-            {"uses_permutation", launch.usesPermutation}}},
-          {"resources",
-           {{"registers", resources.registers},
-            {"spill_stores", resources.spillStores},
-            {"spill_loads", resources.spillLoads},
-            {"stack_bytes", resources.stackBytes},
-            {"static_shared_bytes", resources.staticSharedBytes}}}};
 }
 
 /// Reads typed, range-checked members and remembers the first that is wrong.
@@ -161,6 +135,42 @@ const char *readHeader(const Json &header, KernelImage &image) {
 
 } // namespace
 
+nlohmann::json kernelFactsToJson(const KernelImage &image) {
+  const LaunchFacts &launch = image.launch;
+  const ResourceUsage &resources = image.resources;
+  return {{"descriptor", image.descriptor},
+          {"target", image.target},
+          {"schedule", image.schedule},
+          {"compiler", image.compiler},
+          {"build_key", image.buildKey},
+          {"launch",
+           {{"entry", launch.entry},
+            {"threads", launch.threads},
+            {"shared_bytes", launch.sharedBytes},
+            {"tile_n", launch.tileN},
+            {"tile_m", launch.tileM},
+            {"split_k", launch.splitK},
+            {"x_vector", launch.xVector},
+            {"padded_n", launch.paddedN},
+            {"persistent", launch.persistent},
+            {"uses_permutation", launch.usesPermutation}}},
+          {"resources",
+           {{"registers", resources.registers},
+            {"spill_stores", resources.spillStores},
+            {"spill_loads", resources.spillLoads},
+            {"stack_bytes", resources.stackBytes},
+            {"static_shared_bytes", resources.staticSharedBytes}}}};
+}
+
+Result<KernelImage> kernelFactsFromJson(const nlohmann::json &facts, std::string_view origin) {
+  KernelImage image;
+  if (!facts.is_object())
+    return dataCorrupt("{}: kernel facts are no JSON object", origin);
+  if (const char *wrong = readHeader(facts, image))
+    return dataCorrupt("{}: kernel image header: '{}' is missing or out of range", origin, wrong);
+  return image;
+}
+
 int64_t LaunchFacts::workspaceBytes(int64_t m) const {
   if (splitK <= 1 || m <= 0)
     return 0;
@@ -171,7 +181,8 @@ int64_t LaunchFacts::workspaceBytes(int64_t m) const {
 std::vector<uint8_t> KernelImage::serialize() const {
   // Text that is not UTF-8 is replaced instead of thrown at: a log from a compiler may hold
   // anything.
-  const std::string header = headerOf(*this).dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string header =
+      kernelFactsToJson(*this).dump(-1, ' ', false, Json::error_handler_t::replace);
   std::vector<uint8_t> bytes(kMagic.begin(), kMagic.end());
   bytes.reserve(kPrefixBytes + header.size() + cubin.size() + kDigestBytes);
   append(bytes, kVersion);
@@ -205,9 +216,7 @@ Result<KernelImage> KernelImage::deserialize(const uint8_t *data, size_t size,
   const Json header = Json::parse(text, text + headerBytes, nullptr, false);
   if (!header.is_object())
     return dataCorrupt("{}: kernel image has no JSON header", origin);
-  KernelImage image;
-  if (const char *wrong = readHeader(header, image))
-    return dataCorrupt("{}: kernel image header: '{}' is missing or out of range", origin, wrong);
+  GPTQC_ASSIGN(KernelImage image, kernelFactsFromJson(header, origin));
   const uint8_t *cubin = data + kPrefixBytes + headerBytes;
   image.cubin.assign(cubin, cubin + cubinBytes);
   return image;
