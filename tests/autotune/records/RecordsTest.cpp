@@ -1,0 +1,140 @@
+// Tuning records: one spelling, strict reading, torn files, order-free merging, killed writers.
+#include "autotune/records/Records.h"
+
+#include <csignal>
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/support/TempFolder.h"
+
+namespace gptqc {
+namespace {
+
+using testing::readText;
+using testing::TempFolder;
+using testing::writeText;
+
+const char *const kLine = "w4 g128 sym f16->f16 n4096 k4096 m1..1 | sm_90a h200 sms132 | mma "
+                          "t64x8x256 warps4 kwarps4 stages3 | us=5.31 spread=0.012 method=cold15 "
+                          "build=0.1.0-34457ef";
+
+TuningRecord record(double time, const char *schedule = "mma t64x8x256 warps4 kwarps4 stages3",
+                    const char *target = "sm_90a h200 sms132") {
+  TuningRecord r = *TuningRecord::parse(kLine);
+  r.microseconds = time;
+  r.schedule = *Schedule::parse(schedule);
+  r.target = *Target::parse(target);
+  return r;
+}
+
+Records recordsOf(const std::vector<TuningRecord> &list) {
+  std::string text;
+  for (const TuningRecord &r : list)
+    text += r.print() + "\n";
+  return *Records::parse(text, "test");
+}
+
+TEST(RecordsTest, OneSpelling) {
+  const auto parsed = TuningRecord::parse(kLine);
+  ASSERT_TRUE(parsed.ok()) << parsed.status().message();
+  EXPECT_EQ(parsed->print(), kLine);
+  for (const double time : {1.0 / 3, 1e-3, 12345678.9, 5e20}) {
+    const TuningRecord r = record(time);
+    EXPECT_EQ(*TuningRecord::parse(r.print()), r) << r.print();
+  }
+}
+
+TEST(RecordsTest, StrictReading) {
+  const std::string line = kLine, head = line.substr(0, line.rfind('|') + 1);
+  for (const auto &[text, says] : std::vector<std::pair<std::string, std::string>>{
+           {line + " colour=red", "unexpected 'colour=red'"},
+           {head + " us=5 spread=0 method=a", "build is missing"},
+           {head + " spread=0 us=5 method=a build=b", "unexpected 'spread=0'"},
+           {head + " us=0 spread=0 method=a build=b", "no positive time"},
+           {head + " us=nan spread=0 method=a build=b", "no positive time"},
+           {head + " us=5x spread=0 method=a build=b", "no positive time"},
+           {head + " us=5 spread=-1 method=a build=b", "no ratio"},
+           {head + " us=5 spread=0 method= build=b", "must not be empty"},
+           {line + " | more", "four fields"},
+           {"w9" + line.substr(2), "bits must be 2 to 8"}}) {
+    const auto parsed = TuningRecord::parse(text);
+    ASSERT_FALSE(parsed.ok()) << text;
+    EXPECT_NE(parsed.status().message().find(says), std::string::npos) << parsed.status().message();
+  }
+  const auto file = Records::parse("# a comment\n\n" + line + "\nnonsense\n", "file.txt");
+  EXPECT_NE(file.status().message().find("file.txt:4: "), std::string::npos);
+}
+
+TEST(RecordsTest, ATornTailIsLeftOut) {
+  const std::string line = kLine;
+  const auto torn = Records::parse(line + "\n" + line.substr(0, 40), "file");
+  ASSERT_TRUE(torn.ok()) << torn.status().message();
+  EXPECT_EQ(torn->all().size(), 1u);
+  EXPECT_TRUE(torn->torn());
+  EXPECT_FALSE(Records::parse(line + "\n", "file")->torn());
+}
+
+TEST(RecordsTest, MergeIsAUnion) {
+  const Records a = recordsOf({record(5), record(4)}), b = recordsOf({record(4), record(3)});
+  const Records ab = Records::merge({a, b}), ba = Records::merge({b, a});
+  EXPECT_EQ(ab.print(), ba.print());
+  EXPECT_EQ(ab.all().size(), 3u);
+  EXPECT_EQ(Records::merge({ab, ab}).print(), ab.print());
+}
+
+TEST(RecordsTest, BestIsTheFastestOfTheNearestTarget) {
+  const char *const other = "simt t128x4x16 warps4 stages1";
+  const Records records = recordsOf(
+      {record(5), record(2, other, "sm_90a h100 sms132"), record(9, other), record(4, other)});
+  const Descriptor d = record(1).descriptor;
+  const TuningRecord *best = records.best(d, *Target::parse("sm_90a h200 sms132"));
+  ASSERT_TRUE(best);
+  EXPECT_EQ(best->microseconds, 4) << "the last measurement of a schedule counts";
+  EXPECT_EQ(records.best(d, *Target::parse("sm_90a"))->microseconds, 2);
+  EXPECT_EQ(records.best(d, *Target::parse("sm_80")), nullptr);
+  Descriptor more = d;
+  more.m = {2, 2};
+  EXPECT_EQ(records.best(more, *Target::parse("sm_90a h200 sms132")), nullptr);
+}
+
+TEST(RecordsTest, AppendRepairsATornLine) {
+  const TempFolder folder;
+  const auto path = folder / "records.txt";
+  ASSERT_TRUE(appendRecords(path, {record(1), record(2)}).ok());
+  const std::string whole = readText(path);
+  writeText(path, whole + std::string(5000, 'x'));
+  ASSERT_TRUE(appendRecords(path, {record(3)}).ok());
+  EXPECT_EQ(readText(path), whole + record(3).print() + "\n");
+  writeText(path, "torn from the start");
+  ASSERT_TRUE(appendRecords(path, {record(1)}).ok());
+  EXPECT_EQ(readText(path), record(1).print() + "\n");
+  EXPECT_EQ(appendRecords(folder / "no" / "folder", {record(1)}).code(), Code::IoError);
+}
+
+TEST(RecordsTest, KilledWritersLoseNothingThatWasWritten) {
+  const TempFolder folder;
+  const auto path = folder / "records.txt";
+  int64_t before = 0;
+  for (int round = 0; round < 30; ++round) {
+    const pid_t pid = fork();
+    ASSERT_GE(pid, 0);
+    if (pid == 0)
+      for (int i = 1;; ++i)
+        (void)appendRecords(path, {record(round * 1e6 + i)});
+    usleep(useconds_t(500 + round * 137 % 3000));
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    if (before == 0 && !std::filesystem::exists(path))
+      continue; // killed before it had the file
+    const auto records = Records::load(path);
+    ASSERT_TRUE(records.ok()) << records.status().message();
+    EXPECT_GE(int64_t(records->all().size()), before);
+    before = int64_t(records->all().size());
+  }
+  EXPECT_GT(before, 0);
+}
+
+} // namespace
+} // namespace gptqc
