@@ -12,6 +12,7 @@ import sys
 ALLOWED = re.compile(r"(libc|libm|libdl|librt|libpthread)\.so\.\d+|ld-linux[\w-]*\.so\.\d+|libgptqc_runtime\.so")
 NEWEST_GLIBC = (2, 35)
 RUNTIME = "lib/libgptqc_runtime.so"
+INTERFACES = (RUNTIME, "lib/libgptqc_compiler.so")
 
 
 def readelf(path, *options):
@@ -62,9 +63,9 @@ def offences(build, required):
             if is_elf(path):
                 yield from check_needed(path)
                 yield from check_glibc(path)
-    runtime = os.path.join(build, RUNTIME)
-    if os.path.exists(runtime):
-        yield from check_exports(runtime)
+    for name in INTERFACES:
+        if os.path.exists(os.path.join(build, name)):
+            yield from check_exports(os.path.join(build, name))
 
 
 def main():
