@@ -42,9 +42,9 @@ Result<std::unique_ptr<CudaContext>> CudaContext::create(const RunnerOptions &op
   compilerOptions.cacheDir = options.cacheDir;
   compilerOptions.useCache = options.useCache;
   GPTQC_ASSIGN(context->compiler, Compiler::create(compilerOptions));
-  GPTQC_ASSIGN(
-      const KernelImage image,
-      context->compiler->compileSupport(RepackKernels::kFile, "repack_weights", device.target()));
+  GPTQC_ASSIGN(const KernelImage image,
+               context->compiler->compileSupport(RepackKernels::kFile, RepackKernels::kEntry,
+                                                 device.target()));
   context->compilerText = image.compiler;
   GPTQC_ASSIGN(context->repackKernels, RepackKernels::load(device, image));
   return context;

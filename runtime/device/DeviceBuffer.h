@@ -55,6 +55,21 @@ private:
   int64_t size = 0;
 };
 
+/// Device memory that somebody else owns, e.g. a caller's workspace.
+class DeviceSpan {
+public:
+  DeviceSpan() = default;
+  DeviceSpan(CuDevicePtr pointer, int64_t size) : pointer(pointer), size(size) {}
+  DeviceSpan(const DeviceBuffer &buffer) : pointer(buffer.address()), size(buffer.bytes()) {}
+
+  CuDevicePtr address() const { return pointer; }
+  int64_t bytes() const { return size; }
+
+private:
+  CuDevicePtr pointer = 0;
+  int64_t size = 0;
+};
+
 } // namespace gptqc
 
 #endif // GPTQC_RUNTIME_DEVICE_DEVICEBUFFER_H

@@ -58,7 +58,8 @@ Result<DeviceLayer> DeviceLayer::fromCodes(const Device &device, const RepackKer
   if (int64_t(matrix.codes.size()) != d.k * d.n)
     return invalidArgument("layer '{}': codes has {} elements, {} needed", d.print(),
                            matrix.codes.size(), d.k * d.n);
-  return repack(device, kernels, matrix, matrix.codes.data(), int64_t(matrix.codes.size()), 0);
+  return repack(device, kernels, matrix, matrix.codes.data(), int64_t(matrix.codes.size()),
+                RepackSource::Codes);
 }
 
 Result<DeviceLayer> DeviceLayer::fromWords(const Device &device, const RepackKernels &kernels,
@@ -75,63 +76,106 @@ Result<DeviceLayer> DeviceLayer::fromWords(const Device &device, const RepackKer
         "layer '{}': {}-bit words hold blocks of 32 codes; K = {} is no multiple", d.print(),
         d.bits, d.k);
   return repack(device, kernels, matrix, words.data(), int64_t(words.size_bytes()),
-                packing == WordPacking::Planar ? 2 : 1);
+                packing == WordPacking::Planar ? RepackSource::Planar : RepackSource::Continuous);
 }
 
 Result<DeviceLayer> DeviceLayer::repack(const Device &device, const RepackKernels &kernels,
                                         const QuantizedMatrix &matrix, const void *source,
-                                        int64_t sourceBytes, int kind) {
+                                        int64_t sourceBytes, RepackSource::Kind kind) {
+  GPTQC_ASSIGN(const DeviceBuffer codes, DeviceBuffer::upload(device, source, sourceBytes));
+  GPTQC_ASSIGN(const Stream stream, Stream::create(device));
+  return fromDevice(device, kernels, matrix, {codes.address(), kind, {}}, stream);
+}
+
+namespace {
+
+/// perm[kp] as a row of the source.
+std::vector<int32_t> sourceRows(const std::vector<int32_t> &perm,
+                                std::span<const int32_t> columns) {
+  std::vector<int32_t> rows = perm;
+  for (int32_t &row : rows)
+    if (row >= 0)
+      row = columns[size_t(row)];
+  return rows;
+}
+
+/// The arguments without addresses.
+RepackArgs weightsArgs(const QuantizedMatrix &matrix, const WeightLayout &layout) {
+  RepackArgs args;
+  args.n = matrix.descriptor.n;
+  args.k = matrix.descriptor.k;
+  args.paddedN = layout.paddedN;
+  args.paddedK = layout.paddedK;
+  args.groups = int32_t(layout.groups);
+  args.bits = matrix.descriptor.bits;
+  args.parts = int32_t(layout.parts);
+  return args;
+}
+
+RepackScalesArgs scalesArgs(const QuantizedMatrix &matrix, const WeightLayout &layout) {
+  RepackScalesArgs args;
+  args.n = matrix.descriptor.n;
+  args.paddedN = layout.paddedN;
+  args.groups = int32_t(layout.groups);
+  args.paddedGroups = int32_t(layout.paddedGroups);
+  args.parts = int32_t(layout.parts);
+  args.padding = matrix.descriptor.symZero();
+  return args;
+}
+
+/// Zero points as the kernels read them: none for a symmetric layer.
+std::vector<uint8_t> zerosOf(const QuantizedMatrix &matrix) {
+  const Descriptor &d = matrix.descriptor;
+  if (d.sym)
+    return {};
+  if (!matrix.zeros.empty())
+    return matrix.zeros;
+  return std::vector<uint8_t>(size_t(matrix.groups * d.n), uint8_t(d.symZero()));
+}
+
+} // namespace
+
+Result<DeviceLayer> DeviceLayer::fromDevice(const Device &device, const RepackKernels &kernels,
+                                            const QuantizedMatrix &matrix,
+                                            const RepackSource &source, const Stream &stream) {
   GPTQC_TRY(checkMatrix(matrix));
   const Descriptor &d = matrix.descriptor;
+  if (!source.columns.empty() && int64_t(source.columns.size()) != d.k)
+    return invalidArgument("layer '{}': {} source columns, {} needed", d.print(),
+                           source.columns.size(), d.k);
   PackedOrder order = packedOrder(matrix);
   const WeightLayout &layout = order.layout;
   DeviceLayer layer;
   layer.layerDescriptor = d;
   layer.layerLayout = layout;
 
-  GPTQC_ASSIGN(const DeviceBuffer codes, DeviceBuffer::upload(device, source, sourceBytes));
   GPTQC_ASSIGN(const DeviceBuffer plainScales, DeviceBuffer::upload(device, matrix.scales));
-  std::vector<uint8_t> zerosOrDefault = matrix.zeros;
-  if (!d.sym && zerosOrDefault.empty())
-    zerosOrDefault.assign(size_t(matrix.groups * d.n), uint8_t(d.symZero()));
-  if (d.sym)
-    zerosOrDefault.clear();
-  GPTQC_ASSIGN(const DeviceBuffer plainZeros, DeviceBuffer::upload(device, zerosOrDefault));
+  GPTQC_ASSIGN(const DeviceBuffer plainZeros, DeviceBuffer::upload(device, zerosOf(matrix)));
   GPTQC_ASSIGN(layer.perm, DeviceBuffer::upload(device, order.perm));
   GPTQC_ASSIGN(layer.groupOf, DeviceBuffer::upload(device, order.groupOf));
   GPTQC_ASSIGN(layer.bias, DeviceBuffer::upload(device, matrix.bias));
   GPTQC_ASSIGN(layer.weights, DeviceBuffer::allocate(device, layout.weightBytes));
   GPTQC_ASSIGN(layer.scales, DeviceBuffer::allocate(device, layout.scaleBytes));
   GPTQC_ASSIGN(layer.zeros, DeviceBuffer::allocate(device, layout.zeroBytes));
+  DeviceBuffer rows;
+  if (!source.columns.empty()) {
+    GPTQC_ASSIGN(rows, DeviceBuffer::upload(device, sourceRows(order.perm, source.columns)));
+  }
 
-  GPTQC_ASSIGN(const Stream stream, Stream::create(device));
-  RepackArgs args;
-  args.source = codes.address();
-  args.perm = layer.perm.address();
+  RepackArgs args = weightsArgs(matrix, layout);
+  args.source = source.address;
+  args.perm = rows.bytes() > 0 ? rows.address() : layer.perm.address();
   args.groupOf = layer.groupOf.address();
   args.zeros = plainZeros.address();
   args.weights = layer.weights.address();
-  args.n = d.n;
-  args.k = d.k;
-  args.paddedN = layout.paddedN;
-  args.paddedK = layout.paddedK;
-  args.groups = int32_t(layout.groups);
-  args.bits = d.bits;
-  args.parts = int32_t(layout.parts);
-  args.kind = kind;
+  args.kind = source.kind;
   GPTQC_TRY(kernels.weights.launch({blocksFor(layout.weightBytes / 16)}, kThreads, &args, stream));
 
-  RepackScalesArgs scaleArgs;
+  RepackScalesArgs scaleArgs = scalesArgs(matrix, layout);
   scaleArgs.scales = plainScales.address();
   scaleArgs.zeros = plainZeros.address();
   scaleArgs.packedScales = layer.scales.address();
   scaleArgs.packedZeros = layer.zeros.address();
-  scaleArgs.n = d.n;
-  scaleArgs.paddedN = layout.paddedN;
-  scaleArgs.groups = int32_t(layout.groups);
-  scaleArgs.paddedGroups = int32_t(layout.paddedGroups);
-  scaleArgs.parts = int32_t(layout.parts);
-  scaleArgs.padding = d.symZero();
   GPTQC_TRY(
       kernels.scales.launch({blocksFor(layout.scaleBytes / 2)}, kThreads, &scaleArgs, stream));
   GPTQC_TRY(stream.synchronize().withContext(fmt::format("repacking layer '{}'", d.print())));

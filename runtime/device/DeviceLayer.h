@@ -17,6 +17,7 @@ namespace gptqc {
 struct RepackKernels {
   Function weights, scales;
   static constexpr std::string_view kFile = "support/repack.cu";
+  static constexpr std::string_view kEntry = "repack_weights"; ///< one of the file's entries
 
   /// From the compiled file, whichever of its entries the image names.
   static Result<RepackKernels> load(const Device &device, const KernelImage &image);
@@ -24,6 +25,16 @@ struct RepackKernels {
 
 /// How the words of a checkpoint's qweight hold the codes.
 enum class WordPacking { Continuous, Planar };
+
+/// A layer's codes on the device, as the repack kernel reads them.
+struct RepackSource {
+  enum Kind { Codes = 0, Continuous = 1, Planar = 2 };
+  CuDevicePtr address = 0; ///< codes [K',N] uint8, or words [K'*bits/32, N] uint32
+  Kind kind = Codes;
+  /// [K]: row of the source for each column of the layer, so that a slice or a reordered layer
+  /// reads from the whole; empty: the layer's own order.
+  std::span<const int32_t> columns;
+};
 
 /// Movable; immutable once made, so any number of threads and streams may run it.
 class DeviceLayer {
@@ -42,6 +53,11 @@ public:
                                        const QuantizedMatrix &matrix,
                                        std::span<const uint32_t> words, WordPacking packing);
 
+  /// The same from memory of the device, in the order of `stream`; waits for it.
+  static Result<DeviceLayer> fromDevice(const Device &device, const RepackKernels &kernels,
+                                        const QuantizedMatrix &matrix, const RepackSource &source,
+                                        const Stream &stream);
+
   const Descriptor &descriptor() const { return layerDescriptor; }
   const WeightLayout &layout() const { return layerLayout; }
   /// Device memory that the layer holds, bytes.
@@ -57,7 +73,7 @@ public:
 private:
   static Result<DeviceLayer> repack(const Device &device, const RepackKernels &kernels,
                                     const QuantizedMatrix &matrix, const void *source,
-                                    int64_t sourceBytes, int kind);
+                                    int64_t sourceBytes, RepackSource::Kind kind);
 
   Descriptor layerDescriptor;
   WeightLayout layerLayout;

@@ -24,6 +24,25 @@ using CuEvent = struct CUevent_st *;
 using CuGraph = struct CUgraph_st *;
 using CuGraphExec = struct CUgraphExec_st *;
 
+/// CUDA_MEMCPY2D: `height` rows of `widthBytes`.
+struct CuMemcpy2D {
+  static constexpr unsigned kHost = 1, kDevice = 2; ///< CUmemorytype
+  size_t sourceX = 0, sourceY = 0;
+  unsigned sourceType = kDevice;
+  const void *sourceHost = nullptr;
+  CuDevicePtr sourceDevice = 0;
+  void *sourceArray = nullptr;
+  size_t sourcePitch = 0;
+  size_t targetX = 0, targetY = 0;
+  unsigned targetType = kDevice;
+  void *targetHost = nullptr;
+  CuDevicePtr targetDevice = 0;
+  void *targetArray = nullptr;
+  size_t targetPitch = 0;
+  size_t widthBytes = 0, height = 0;
+};
+static_assert(sizeof(CuMemcpy2D) == 128);
+
 /// The functions of DriverApi.def, resolved. Immutable, shared by everything that uses the GPU.
 struct DriverApi {
 #define X(name, parameters) CuResult(*name) parameters = nullptr;

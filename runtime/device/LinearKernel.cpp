@@ -66,7 +66,7 @@ int64_t LinearKernel::workspaceBytes(int64_t m) const {
 }
 
 Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
-                              CuDevicePtr y, int64_t ldy, const DeviceBuffer &workspace) const {
+                              CuDevicePtr y, int64_t ldy, DeviceSpan workspace) const {
   const Descriptor &d = kernelDescriptor;
   const auto refuse = [&](std::string_view what) {
     return invalidArgument("kernel '{}': {}", d.print(), what);
@@ -95,7 +95,7 @@ Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t l
 }
 
 Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
-                         CuDevicePtr y, int64_t ldy, const DeviceBuffer &workspace,
+                         CuDevicePtr y, int64_t ldy, DeviceSpan workspace,
                          const Stream &stream) const {
   if (m == 0)
     return Status();

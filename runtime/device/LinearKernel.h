@@ -28,7 +28,7 @@ public:
   /// kernel's range, short strides, X that is not aligned as the kernel needs, or a workspace that
   /// is too small.
   Status run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
-             int64_t ldy, const DeviceBuffer &workspace, const Stream &stream) const;
+             int64_t ldy, DeviceSpan workspace, const Stream &stream) const;
 
   const Descriptor &descriptor() const { return kernelDescriptor; }
   const LaunchFacts &launch() const { return facts; }
@@ -38,7 +38,7 @@ public:
 
 private:
   Status checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
-                  int64_t ldy, const DeviceBuffer &workspace) const;
+                  int64_t ldy, DeviceSpan workspace) const;
   /// Tokens of one launch.
   int64_t launchTokens() const;
   /// Blocks along the rows.

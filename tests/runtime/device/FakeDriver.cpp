@@ -2,6 +2,8 @@
 // would.
 #include "tests/runtime/device/FakeDriver.h"
 
+#include "runtime/device/DriverApi.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -92,7 +94,10 @@ int cuCtxSetCurrent(void *context) {
   currentContext = context;
   return 0;
 }
-int cuCtxSynchronize() { return 0; }
+int cuCtxSynchronize() {
+  ++state.synchronizations;
+  return 0;
+}
 int cuMemGetInfo_v2(size_t *available, size_t *total) {
   *available = size_t(1) << 36;
   *total = size_t(1) << 37;
@@ -104,6 +109,7 @@ int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
     return 201; // CUDA_ERROR_INVALID_CONTEXT
   *pointer = reinterpret_cast<uint64_t>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
   ++state.allocations;
+  ++state.allocationCalls;
   return 0;
 }
 int cuMemFree_v2(uint64_t pointer) {
@@ -130,6 +136,17 @@ int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *) {
   std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
   return 0;
 }
+int cuMemcpy2DAsync_v2(const gptqc::CuMemcpy2D *copy, void *) {
+  FAKE(cuMemcpy2DAsync_v2);
+  ++state.copies2d;
+  const auto *from = copy->sourceType == gptqc::CuMemcpy2D::kHost
+                         ? static_cast<const char *>(copy->sourceHost)
+                         : reinterpret_cast<const char *>(copy->sourceDevice);
+  auto *to = reinterpret_cast<char *>(copy->targetDevice);
+  for (size_t row = 0; row < copy->height; ++row)
+    std::memcpy(to + row * copy->targetPitch, from + row * copy->sourcePitch, copy->widthBytes);
+  return 0;
+}
 int cuMemsetD8Async(uint64_t at, unsigned char value, size_t count, void *) {
   std::memset(reinterpret_cast<void *>(at), value, count);
   return 0;
@@ -151,6 +168,7 @@ int cuStreamDestroy_v2(void *stream) {
 }
 int cuStreamSynchronize(void *) {
   FAKE(cuStreamSynchronize);
+  ++state.synchronizations;
   return 0;
 }
 int cuStreamBeginCapture_v2(void *, int) {
@@ -203,6 +221,7 @@ int cuEventElapsedTime(float *milliseconds, void *, void *) {
 }
 int cuModuleLoadData(void **module, const void *) {
   FAKE(cuModuleLoadData);
+  ++state.moduleLoads;
   *module = std::malloc(1);
   ++state.modules;
   return 0;
@@ -233,6 +252,9 @@ int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
                    unsigned, unsigned shared, void *, void **parameters, void **) {
   FAKE(cuLaunchKernel);
+  ++state.launchCount;
+  if (!state.record)
+    return 0;
   gptqc::FakeLaunch launch = {
       static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}};
   launch.args.resize(argumentBytes(launch.entry));

@@ -28,6 +28,9 @@ struct FakeState {
   int maxDynamicShared = 0; ///< last value set with cuFuncSetAttribute
   bool capturing = false;
   int graphLaunches = 0;
+  bool record = true;      ///< keep `launches`; otherwise they are only counted
+  int64_t launchCount = 0; ///< all launches
+  int64_t allocationCalls = 0, synchronizations = 0, copies2d = 0, moduleLoads = 0;
 };
 
 } // namespace gptqc
