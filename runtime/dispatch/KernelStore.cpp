@@ -1,0 +1,63 @@
+// Asks one source after the other and collects why each had nothing.
+#include "runtime/dispatch/KernelStore.h"
+
+namespace gptqc {
+
+KernelStore::KernelStore(KernelStoreOptions given) : options(std::move(given)) {
+  if (options.cache && !options.cacheBuild.empty())
+    cache.emplace(*options.cache, options.log);
+}
+
+/// A pack that is damaged or for another GPU is a reason, not a failure: the next source may do.
+template <typename Find>
+Result<KernelImage> KernelStore::find(const KernelRequest &request, const Find &inPack,
+                                      const std::function<Result<KernelImage>()> &compile) const {
+  Status first;
+  for (const auto &pack : options.packs) {
+    Result<KernelImage> found = inPack(*pack);
+    if (found.ok()) {
+      options.log.event(Topic::Dispatch, "{}: pack {}", request.print(), pack->path().string());
+      return found;
+    }
+    options.log.event(Topic::Dispatch, "{}: {}", request.print(), found.status().message());
+    if (found.status().code() == Code::DataCorrupt)
+      options.log.warning("{}", found.status().message());
+    // A pack for this GPU that lacks the kernel says less than one that cannot be used at all.
+    if (first.ok() || first.code() == Code::NotFound)
+      first = found.status();
+  }
+  if (cache)
+    if (std::optional<KernelImage> found = cache->findRequest(request))
+      return std::move(*found);
+  if (compile)
+    return compile();
+  if (!first.ok())
+    return first;
+  return makeError(Code::NotFound,
+                   "no kernel '{}' for {}: there is no pack{}, and no compiler was given",
+                   request.descriptor, request.target, cache ? ", the cache lacks it" : "");
+}
+
+Result<KernelImage> KernelStore::linear(const Descriptor &kernel, const Target &gpu,
+                                        int driver) const {
+  const Descriptor canonical = kernel.canonical();
+  const KernelRequest request = {canonical.print(), gpu.arch(), "", options.cacheBuild};
+  std::function<Result<KernelImage>()> compile;
+  if (options.compiler.linear)
+    compile = [&] { return options.compiler.linear(canonical, gpu); };
+  return find(
+      request, [&](const Pack &pack) { return pack.findLinear(canonical, gpu, driver); }, compile);
+}
+
+Result<KernelImage> KernelStore::support(std::string_view file, std::string_view entry,
+                                         const Target &gpu, int driver) const {
+  const KernelRequest request = {fmt::format("{}:{}", file, entry), gpu.arch(), "",
+                                 options.cacheBuild};
+  std::function<Result<KernelImage>()> compile;
+  if (options.compiler.support)
+    compile = [&] { return options.compiler.support(file, entry, gpu); };
+  return find(
+      request, [&](const Pack &pack) { return pack.findSupport(file, gpu, driver); }, compile);
+}
+
+} // namespace gptqc
