@@ -1,87 +1,40 @@
-// The C interface over the runtime: turns Status into gptqc_error and keeps exceptions inside.
-#include "gptqc/gptqc.h"
-
+// Errors, versions and layers on the CPU.
+#include <algorithm>
+#include <array>
 #include <cstring>
-#include <memory>
-#include <new>
-#include <string>
 
+#include "runtime/capi/CApiSupport.h"
 #include "runtime/core/Version.h"
-#include "runtime/cpu/Executor.h"
-
-struct gptqc_error {
-  int code = GPTQC_INTERNAL;
-  std::string message;
-};
-
-struct gptqc_layer {
-  gptqc::PackedWeights packed;
-  std::string descriptor;
-  std::unique_ptr<gptqc::Executor> executor; ///< borrows `packed`
-};
-
-namespace {
 
 using namespace gptqc;
+using namespace gptqc::capi;
 
-/// Returned when there is no memory for an error; gptqc_error_free leaves it alone.
-gptqc_error &outOfMemory() {
+gptqc_error *capi::outOfMemory() {
   static gptqc_error error{GPTQC_INTERNAL, "no memory"};
-  return error;
+  return &error;
 }
 
-gptqc_error *toError(const Status &status) {
+gptqc_error *capi::toError(const Status &status) {
   return status.ok() ? nullptr : new gptqc_error{int(status.code()), status.message()};
 }
 
-/// Runs `body`, which returns a Status; the one place where exceptions end.
-template <typename Body> gptqc_error *guarded(const Body &body) {
-  try {
-    return toError(body());
-  } catch (const std::bad_alloc &) {
-    return &outOfMemory();
-  } catch (const std::exception &) {
-    return &outOfMemory(); // std::length_error and the like: sizes that no memory holds
-  }
-}
+namespace {
 
-template <typename T> std::span<const T> spanOf(const T *data, int64_t count) {
-  return data ? std::span<const T>(data, size_t(count)) : std::span<const T>();
-}
-
-Result<DType> dtypeOf(int32_t value, std::string_view field) {
-  if (value != GPTQC_F16 && value != GPTQC_BF16)
-    return invalidArgument("gptqc_layer_codes: {} is {}; use GPTQC_F16 or GPTQC_BF16", field,
-                           value);
-  return value == GPTQC_F16 ? DType::F16 : DType::BF16;
-}
-
-/// Array lengths are products of fields: bounded before they are multiplied.
-Status checkSizes(const gptqc_layer_codes &codes) {
-  if (codes.struct_size != sizeof(gptqc_layer_codes))
-    return invalidArgument("gptqc_layer_codes: struct_size is {}, this library has {}; compile "
-                           "against its header",
-                           codes.struct_size, sizeof(gptqc_layer_codes));
-  constexpr int64_t kLimit = int64_t(1) << 31;
-  for (int64_t size : {codes.n, codes.k, codes.groups})
-    if (size < 1 || size > kLimit)
-      return invalidArgument("gptqc_layer_codes: n = {}, k = {}, groups = {} must be 1 to 2^31",
-                             codes.n, codes.k, codes.groups);
-  if (!codes.codes || !codes.scales)
-    return invalidArgument("gptqc_layer_codes: codes and scales must not be NULL");
-  return Status();
-}
+constexpr std::string_view kCodes = "gptqc_layer_codes";
 
 Result<LayerCodes> layerCodesOf(const gptqc_layer_codes &codes) {
-  GPTQC_TRY(checkSizes(codes));
+  GPTQC_TRY(checkStruct(codes, kCodes));
+  GPTQC_TRY(checkDimensions(codes.n, codes.k, codes.groups, kCodes));
+  if (!codes.codes || !codes.scales)
+    return invalidArgument("{}: codes and scales must not be NULL", kCodes);
   LayerCodes layer;
   layer.bits = codes.bits;
   layer.n = codes.n;
   layer.k = codes.k;
   layer.groupSize = codes.group_size;
-  GPTQC_ASSIGN(layer.act, dtypeOf(codes.act, "act"));
-  GPTQC_ASSIGN(layer.out, dtypeOf(codes.out, "out"));
-  GPTQC_ASSIGN(layer.scaleType, dtypeOf(codes.scale_type, "scale_type"));
+  GPTQC_ASSIGN(layer.act, dtypeOf(codes.act, "gptqc_layer_codes: act"));
+  GPTQC_ASSIGN(layer.out, dtypeOf(codes.out, "gptqc_layer_codes: out"));
+  GPTQC_ASSIGN(layer.scaleType, dtypeOf(codes.scale_type, "gptqc_layer_codes: scale_type"));
   layer.codes = spanOf(codes.codes, codes.k * codes.n);
   layer.zeros = spanOf(codes.zeros, codes.groups * codes.n);
   layer.scales = spanOf(codes.scales, codes.groups * codes.n);
@@ -100,11 +53,26 @@ const char *gptqc_error_message(const gptqc_error *error) {
 }
 
 void gptqc_error_free(gptqc_error *error) {
-  if (error != &outOfMemory())
+  if (error != outOfMemory())
     delete error;
 }
 
+gptqc_error *gptqc_error_create(int code, const char *message) {
+  if (code == 0)
+    return nullptr;
+  const bool known = code >= GPTQC_INVALID_ARGUMENT && code <= GPTQC_INTERNAL;
+  return guarded(
+      [&] { return Status(Code(known ? code : GPTQC_INTERNAL), message ? message : ""); });
+}
+
 const char *gptqc_version(void) { return versionNumber().data(); }
+int gptqc_abi(void) { return GPTQC_ABI; }
+
+int gptqc_has_feature(const char *name) {
+  constexpr std::array<std::string_view, 7> kFeatures = {
+      "cpu", "cuda", "packs", "cache", "compiler_callback", "fused", "tensor_parallel"};
+  return name && std::find(kFeatures.begin(), kFeatures.end(), name) != kFeatures.end() ? 1 : 0;
+}
 
 gptqc_error *gptqc_descriptor_check(const char *text, size_t capacity, char *canonical) {
   return guarded([&]() -> Status {
@@ -122,19 +90,73 @@ gptqc_error *gptqc_descriptor_check(const char *text, size_t capacity, char *can
   });
 }
 
+namespace {
+
+Status packLayer(const QuantizedMatrix &matrix, gptqc_layer **layer) {
+  auto made = std::make_unique<gptqc_layer>();
+  made->packed = packWeights(matrix);
+  made->descriptor = matrix.descriptor.print();
+  GPTQC_ASSIGN(Executor executor, Executor::create(made->packed));
+  made->executor = std::make_unique<Executor>(std::move(executor));
+  *layer = made.release();
+  return Status();
+}
+
+} // namespace
+
 gptqc_error *gptqc_layer_from_codes(const gptqc_layer_codes *codes, gptqc_layer **layer) {
   return guarded([&]() -> Status {
     if (!codes || !layer)
       return invalidArgument("gptqc_layer_from_codes: codes and layer must not be NULL");
     GPTQC_ASSIGN(const LayerCodes plain, layerCodesOf(*codes));
     GPTQC_ASSIGN(const QuantizedMatrix matrix, layerFromCodes(plain));
-    auto made = std::make_unique<gptqc_layer>();
-    made->packed = packWeights(matrix);
-    made->descriptor = matrix.descriptor.print();
-    GPTQC_ASSIGN(Executor executor, Executor::create(made->packed));
-    made->executor = std::make_unique<Executor>(std::move(executor));
-    *layer = made.release();
+    return packLayer(matrix, layer);
+  });
+}
+
+gptqc_error *gptqc_checkpoint_open(const char *folder, gptqc_checkpoint **checkpoint) {
+  return guarded([&]() -> Status {
+    if (!folder || !checkpoint)
+      return invalidArgument("gptqc_checkpoint_open: folder and checkpoint must not be NULL");
+    GPTQC_ASSIGN(Checkpoint opened, Checkpoint::open(folder));
+    auto made = std::make_unique<gptqc_checkpoint>();
+    for (const LayerInfo &info : opened.layers())
+      made->descriptors.push_back(info.descriptor.print());
+    made->checkpoint = std::move(opened);
+    *checkpoint = made.release();
     return Status();
+  });
+}
+
+void gptqc_checkpoint_free(gptqc_checkpoint *checkpoint) { delete checkpoint; }
+
+size_t gptqc_checkpoint_layer_count(const gptqc_checkpoint *checkpoint) {
+  return checkpoint ? checkpoint->descriptors.size() : 0;
+}
+
+const char *gptqc_checkpoint_layer_name(const gptqc_checkpoint *checkpoint, size_t index) {
+  return index < gptqc_checkpoint_layer_count(checkpoint)
+             ? checkpoint->checkpoint.layers()[index].name.c_str()
+             : "";
+}
+
+const char *gptqc_checkpoint_layer_descriptor(const gptqc_checkpoint *checkpoint, size_t index) {
+  return index < gptqc_checkpoint_layer_count(checkpoint) ? checkpoint->descriptors[index].c_str()
+                                                          : "";
+}
+
+gptqc_error *gptqc_layer_from_checkpoint(const gptqc_checkpoint *checkpoint, const char *name,
+                                         gptqc_layer **layer) {
+  return guarded([&]() -> Status {
+    if (!checkpoint || !name || !layer)
+      return invalidArgument(
+          "gptqc_layer_from_checkpoint: checkpoint, name and layer must not be NULL");
+    const LayerInfo *info = checkpoint->checkpoint.find(name);
+    if (!info)
+      return makeError(Code::NotFound, "{}: there is no quantized layer '{}'",
+                       checkpoint->checkpoint.folder().directory().string(), name);
+    GPTQC_ASSIGN(const QuantizedMatrix matrix, checkpoint->checkpoint.loadLayer(*info));
+    return packLayer(matrix, layer);
   });
 }
 

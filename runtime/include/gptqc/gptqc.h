@@ -37,6 +37,12 @@ GPTQC_API void gptqc_error_free(gptqc_error *error);
 
 /* "0.1.0"; never freed. */
 GPTQC_API const char *gptqc_version(void);
+/* Grows with every change of this interface; a program compares it with GPTQC_ABI. */
+#define GPTQC_ABI 1
+GPTQC_API int gptqc_abi(void);
+/* 1 when the library has a feature, by name: "cpu", "cuda", "packs", "cache", "compiler_callback",
+   "fused", "tensor_parallel"; else 0. */
+GPTQC_API int gptqc_has_feature(const char *name);
 
 /* Room for any descriptor's text form with its final NUL. */
 #define GPTQC_DESCRIPTOR_SIZE 256
@@ -81,6 +87,165 @@ GPTQC_API const char *gptqc_layer_descriptor(const gptqc_layer *layer);
    threads = 0: all. m = 0 succeeds and touches nothing. */
 GPTQC_API gptqc_error *gptqc_layer_run_cpu(const gptqc_layer *layer, const uint16_t *x, int64_t ldx,
                                            int64_t m, int32_t threads, uint16_t *y, int64_t ldy);
+
+/* ---- Checkpoints ---------------------------------------------------------------------------- */
+
+/* A folder of a GPTQ model. */
+typedef struct gptqc_checkpoint gptqc_checkpoint;
+GPTQC_API gptqc_error *gptqc_checkpoint_open(const char *folder, gptqc_checkpoint **checkpoint);
+/* NULL is allowed. */
+GPTQC_API void gptqc_checkpoint_free(gptqc_checkpoint *checkpoint);
+/* Quantized layers, in the order of the model. */
+GPTQC_API size_t gptqc_checkpoint_layer_count(const gptqc_checkpoint *checkpoint);
+/* "model.layers.0.mlp.up_proj" and its descriptor; "" for an index that is too large. They live as
+   long as the checkpoint. */
+GPTQC_API const char *gptqc_checkpoint_layer_name(const gptqc_checkpoint *checkpoint, size_t index);
+GPTQC_API const char *gptqc_checkpoint_layer_descriptor(const gptqc_checkpoint *checkpoint,
+                                                        size_t index);
+/* A layer by its name, packed for the CPU. */
+GPTQC_API gptqc_error *gptqc_layer_from_checkpoint(const gptqc_checkpoint *checkpoint,
+                                                   const char *name, gptqc_layer **layer);
+
+/* ---- Contexts: a GPU and where its kernels come from ------------------------------------------
+ */
+
+/* A compiled kernel in the library's self-checking byte form. */
+typedef struct gptqc_image {
+  const uint8_t *data;
+  size_t size;
+  void (*release)(struct gptqc_image *image); /* frees data; NULL: nothing to free */
+  void *owner;                                /* for release */
+} gptqc_image;
+
+/* What compiles kernels when packs and cache lack them; libgptqc_compiler fills one. The functions
+   are called from several threads at once. They return NULL and fill `image`, or an error made with
+   gptqc_error_create. */
+typedef struct gptqc_compiler {
+  size_t struct_size; /* sizeof(gptqc_compiler) */
+  void *user;         /* handed to the functions */
+  /* `descriptor` with its range of tokens, `target` e.g. "sm_90a h200 sms132". */
+  gptqc_error *(*compile_linear)(void *user, const char *descriptor, const char *target,
+                                 gptqc_image *image);
+  /* A support kernel by its file, e.g. "support/repack.cu", and one of its entries. */
+  gptqc_error *(*compile_support)(void *user, const char *file, const char *entry,
+                                  const char *target, gptqc_image *image);
+} gptqc_compiler;
+
+/* For compilers; the message is copied. NULL only for code 0. */
+GPTQC_API gptqc_error *gptqc_error_create(int code, const char *message);
+
+/* Receives one line, without its newline, from any thread. */
+typedef void (*gptqc_log)(void *user, const char *line);
+
+typedef struct gptqc_context_options {
+  size_t struct_size;       /* sizeof(gptqc_context_options) */
+  int32_t device;           /* CUDA's number of the GPU, from 0 */
+  int32_t no_jit;           /* not 0: a run whose kernel was not prepared is an error */
+  int32_t threads;          /* that prepare compiles on; 0: one per core */
+  int32_t reserved;         /* 0 */
+  const char *const *packs; /* files of `gptqc pack build`, asked in this order */
+  size_t pack_count;
+  const char *cache;              /* folder of the kernel cache; NULL: the default; "": none */
+  const gptqc_compiler *compiler; /* copied; NULL: none */
+  gptqc_log log;                  /* NULL: stderr */
+  void *log_user;
+  const char *log_topics; /* e.g. "dispatch,cache"; NULL: warnings alone */
+} gptqc_context_options;
+
+/* Retains the GPU's primary context, which other users of CUDA in the process share. */
+typedef struct gptqc_context gptqc_context;
+GPTQC_API gptqc_error *gptqc_context_create(const gptqc_context_options *options,
+                                            gptqc_context **context);
+/* NULL is allowed. Linears that were made with it stay valid. */
+GPTQC_API void gptqc_context_free(gptqc_context *context);
+/* E.g. "sm_90a h200 sms132"; lives as long as the context. */
+GPTQC_API const char *gptqc_context_target(const gptqc_context *context);
+
+/* ---- Linears: layers on the GPU ---------------------------------------------------------------
+   A stream is a CUstream (cudaStream_t) of the context's GPU; NULL is the default stream. Device
+   addresses are plain integers. */
+
+enum { GPTQC_CONTINUOUS = 0, GPTQC_PLANAR = 1 };            /* how words hold codes */
+enum { GPTQC_ZEROS_STORED = 0, GPTQC_ZEROS_MINUS_ONE = 1 }; /* v2; v1, which stores zero - 1 */
+
+/* The tensors of a layer as a GPTQ checkpoint has them. Pointers are borrowed for the call. */
+typedef struct gptqc_tensors {
+  size_t struct_size; /* sizeof(gptqc_tensors) */
+  int32_t bits;       /* 2..8 */
+  int32_t on_device;  /* not 0: all pointers are device addresses, valid in stream order */
+  int64_t n, k;       /* output and input features; both fill whole words */
+  int64_t group_size; /* -1: one group */
+  int64_t groups;     /* G: rows of qzeros and scales */
+  int32_t packing;    /* GPTQC_CONTINUOUS or GPTQC_PLANAR; the same for 2, 4, 8 bits */
+  int32_t zeros_form; /* GPTQC_ZEROS_STORED or GPTQC_ZEROS_MINUS_ONE */
+  int32_t act, out, scale_type; /* GPTQC_F16 or GPTQC_BF16 */
+  int32_t reserved;             /* 0 */
+  const void *qweight;          /* [K*bits/32, N] int32 */
+  const void *qzeros;           /* [G, N*bits/32] int32; NULL: symmetric, 2^(bits-1) */
+  const void *scales;           /* [G,N], 16 bits each */
+  const void *g_idx;            /* [K] int32; NULL: k / group_size */
+  const void *bias;             /* [N] of the act type; NULL: none */
+} gptqc_tensors;
+
+typedef struct gptqc_linear_options {
+  size_t struct_size;      /* sizeof(gptqc_linear_options) */
+  int32_t silu_mul;        /* not 0: the two parts are gate and up; Y = silu(gate) * up */
+  int32_t batch_invariant; /* not 0: a row of Y does not depend on M */
+  int32_t x_is_permuted;   /* not 0: X comes in the order of gptqc_linear_input_columns */
+  int32_t n_rank, n_ranks; /* this rank's share of every part's N; 0, 0: all */
+  int32_t k_rank, k_ranks; /* this rank's share of K: the ranks' Y are to be summed; the bias is
+                              rank 0's */
+  int32_t reserved;        /* 0 */
+} gptqc_linear_options;
+
+typedef struct gptqc_linear gptqc_linear;
+
+/* Repacks tensors on the GPU in the order of `stream` and waits for it. Several parts (q/k/v,
+   gate/up) become one layer whose outputs follow each other in Y; they must have the same bits,
+   groups, types and g_idx. `options` may be NULL. */
+GPTQC_API gptqc_error *gptqc_linear_create(gptqc_context *context, const gptqc_tensors *parts,
+                                           size_t part_count, const gptqc_linear_options *options,
+                                           void *stream, gptqc_linear **linear);
+/* The same from layers of a checkpoint, by their names. */
+GPTQC_API gptqc_error *gptqc_linear_from_checkpoint(gptqc_context *context,
+                                                    const gptqc_checkpoint *checkpoint,
+                                                    const char *const *names, size_t name_count,
+                                                    const gptqc_linear_options *options,
+                                                    void *stream, gptqc_linear **linear);
+/* NULL is allowed. The caller has waited for the linear's runs. */
+GPTQC_API void gptqc_linear_free(gptqc_linear *linear);
+/* What runs, with m1..; lives as long as the linear. */
+GPTQC_API const char *gptqc_linear_descriptor(const gptqc_linear *linear);
+/* Device memory that the weights take. */
+GPTQC_API int64_t gptqc_linear_bytes(const gptqc_linear *linear);
+/* Which input feature of the whole layer each column of X must hold: writes K values when
+   `capacity` >= K and returns K; all in order unless x_is_permuted or k_ranks say otherwise. */
+GPTQC_API int64_t gptqc_linear_input_columns(const gptqc_linear *linear, int32_t *columns,
+                                             int64_t capacity);
+
+/* Gets the kernels for m_lo..m_hi tokens ready, from packs, cache or compiler, in parallel for all
+   linears (of one context). May compile, load and allocate. */
+GPTQC_API gptqc_error *gptqc_prepare(gptqc_linear *const *linears, size_t count, int64_t m_lo,
+                                     int64_t m_hi);
+
+/* Bytes of workspace that runs of up to max_m tokens need, with the kernels that are prepared, of
+   which max_m's must be one. aligned_x not 0 promises X whose base and row stride are multiples of
+   16 bytes. */
+GPTQC_API gptqc_error *gptqc_linear_workspace(const gptqc_linear *linear, int64_t max_m,
+                                              int32_t aligned_x, int64_t *bytes);
+/* Makes a workspace fit for use, in stream order; once, for all linears that share it. Runs that
+   share a workspace must be on one stream. */
+GPTQC_API gptqc_error *gptqc_workspace_init(gptqc_context *context, uint64_t workspace,
+                                            int64_t bytes, void *stream);
+
+/* Y = epilogue(X W + bias) in stream order. x: [m,K] of the act type, row stride ldx elements; y:
+   [m,outputs] of the out type, row stride ldy; both 2-byte aligned, x better 16-byte aligned with
+   ldx a multiple of 8, else it is copied into the workspace first. With prepared kernels it neither
+   allocates nor waits, and can be captured into a graph. m = 0 does nothing. Any thread; several at
+   once on streams and with workspaces of their own. */
+GPTQC_API gptqc_error *gptqc_linear_run(gptqc_linear *linear, uint64_t x, int64_t ldx, int64_t m,
+                                        uint64_t y, int64_t ldy, uint64_t workspace,
+                                        int64_t workspace_bytes, void *stream);
 
 #ifdef __cplusplus
 }
