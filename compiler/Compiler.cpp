@@ -93,12 +93,6 @@ Status refuseSpills(const KernelImage &image, const std::vector<std::string> &wa
                    spilled ? fmt::format("spills {} bytes", spilled) : warnings.front());
 }
 
-/// A request says nothing of uncommitted changes to this compiler.
-bool requestsIdentifyBuilds() {
-  const std::string_view commit = versionCommit();
-  return commit != "unknown" && !commit.ends_with("-dirty");
-}
-
 } // namespace
 
 Result<Stage> parseStage(std::string_view text) {
@@ -132,20 +126,41 @@ struct Compiler::State {
     return nvrtc.get();
   }
 
-  /// Version and commit: what changes the text that a request is compiled from.
-  static std::string buildId() { return fmt::format("{} {}", versionNumber(), versionCommit()); }
+  /// What a call without a schedule uses, before the cost model is asked.
+  std::optional<Schedule> tuned(const Descriptor &descriptor, const Target &target,
+                                const std::optional<Schedule> &schedule) const;
 
   Result<KernelImage> compile(const NvrtcRequest &source, const KernelRequest &request,
-                              KernelImage image, bool mustNotSpill);
+                              KernelImage image, bool mustNotSpill, CodeKind kind);
 };
+
+std::optional<Schedule> Compiler::State::tuned(const Descriptor &descriptor, const Target &target,
+                                               const std::optional<Schedule> &schedule) const {
+  if (schedule || !options.tuned || !descriptor.validate().ok())
+    return schedule;
+  std::optional<Schedule> found = options.tuned(descriptor.canonical(), target);
+  if (!found)
+    return std::nullopt;
+  const Status legal = ScheduleSpace::check(descriptor, target, *found);
+  if (legal.ok())
+    return found;
+  log.warning("tuning record of '{}' is stale: {}", descriptor.print(), legal.message());
+  return std::nullopt;
+}
+
+std::string Compiler::buildId() { return versionBuildId(); }
 
 /// Looks the build up, else compiles it; `image` has everything but resources, cubin and keys.
 Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
                                              const KernelRequest &request, KernelImage image,
-                                             bool mustNotSpill) {
+                                             bool mustNotSpill, CodeKind kind) {
+  if (kind == CodeKind::Ptx && source.target.archSpecific)
+    return makeError(Code::Unsupported, "PTX for {} runs on no other GPU; compile for sm_{}",
+                     source.target.arch(), source.target.capability);
   GPTQC_ASSIGN(NvrtcCompiler * compiler, jit());
   GPTQC_ASSIGN(image.buildKey, compiler->buildKey(source));
-  if (cache) {
+  const bool cached = cache && kind == CodeKind::Cubin;
+  if (cached) {
     if (std::optional<KernelImage> found = cache->findBuild(image.buildKey)) {
       if (mustNotSpill)
         GPTQC_TRY(refuseSpills(*found, {}));
@@ -162,10 +177,15 @@ Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
             output->milliseconds, output->resources.registers, output->resources.spillStores);
   image.resources = output->resources;
   image.cubin = std::move(output->cubin);
+  if (kind == CodeKind::Ptx) {
+    image.cubin.assign(output->ptx.begin(), output->ptx.end());
+    if (image.cubin.empty() || image.cubin.back() != 0)
+      image.cubin.push_back(0);
+  }
   image.compiler = compiler->version();
   if (mustNotSpill)
     GPTQC_TRY(refuseSpills(image, output->performanceWarnings));
-  if (cache)
+  if (cached)
     GPTQC_TRY(cache->store(request, image));
   return image;
 }
@@ -178,16 +198,13 @@ Result<std::unique_ptr<Compiler>> Compiler::create(const CompilerOptions &option
   state->options = options;
   state->log = Log::fromEnvironment();
   if (options.useCache) {
-    std::filesystem::path folder = options.cacheDir;
-    if (folder.empty()) {
-      Result<std::filesystem::path> standard = DiskCache::defaultFolder();
-      if (standard.ok())
-        folder = *standard;
-      else
-        state->log.warning("kernels are not cached: {}", standard.status().message());
-    }
-    if (!folder.empty())
-      state->cache.emplace(folder, state->log);
+    Result<CacheOptions> folders = CacheOptions::fromEnvironment(options.cacheDir);
+    if (folders.ok())
+      state->cache.emplace(*folders, state->log);
+    else if (folders.status().code() == Code::NotFound)
+      state->log.warning("kernels are not cached: {}", folders.status().message());
+    else
+      return folders.status();
   }
   return std::unique_ptr<Compiler>(new Compiler(std::move(state)));
 }
@@ -225,7 +242,8 @@ std::string report(const Lowered &lowered, const Target &target, const NvrtcOutp
 } // namespace
 
 Result<std::string> Compiler::emit(const Descriptor &descriptor, const Target &target,
-                                   const std::optional<Schedule> &schedule, Stage stage) {
+                                   const std::optional<Schedule> &given, Stage stage) {
+  const std::optional<Schedule> schedule = state->tuned(descriptor, target, given);
   GPTQC_TRY(checkRequest(descriptor, target, schedule));
   if (stage == Stage::Gptq || stage == Stage::Tile) {
     Session session;
@@ -244,22 +262,24 @@ Result<std::string> Compiler::emit(const Descriptor &descriptor, const Target &t
 }
 
 Result<KernelSource> Compiler::emitKernel(const Descriptor &descriptor, const Target &target,
-                                          const std::optional<Schedule> &schedule) {
+                                          const std::optional<Schedule> &given) {
+  const std::optional<Schedule> schedule = state->tuned(descriptor, target, given);
   GPTQC_TRY(checkRequest(descriptor, target, schedule));
   GPTQC_ASSIGN(Lowered lowered, lowerToCuda(descriptor, target, schedule));
   return KernelSource{std::move(lowered.kernel.source), std::move(lowered.kernel.launch)};
 }
 
 Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const Target &target,
-                                            const std::optional<Schedule> &schedule) {
+                                            const std::optional<Schedule> &given, CodeKind kind) {
+  const std::optional<Schedule> schedule = state->tuned(descriptor, target, given);
   GPTQC_TRY(checkRequest(descriptor, target, schedule));
   KernelRequest request;
   request.descriptor = descriptor.canonical().print();
   request.target = target.arch();
   request.schedule = schedule ? schedule->print() : "";
-  request.compilerBuild = State::buildId();
+  request.compilerBuild = buildId();
 
-  if (state->cache && requestsIdentifyBuilds())
+  if (state->cache && kind == CodeKind::Cubin && versionIdentifiesBuild())
     if (std::optional<KernelImage> found = state->cache->findRequest(request)) {
       state->log.event(Topic::Cache, "hit {}", request.print());
       return *found;
@@ -271,12 +291,12 @@ Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const 
   image.schedule = lowered.schedule;
   image.launch = lowered.kernel.launch;
   return state->compile(sourceRequest(lowered.kernel, target), request, std::move(image),
-                        /*mustNotSpill=*/!schedule);
+                        /*mustNotSpill=*/!schedule, kind);
 }
 
 Result<KernelImage> Compiler::compileSupport(std::string_view file, std::string_view entry,
                                              const Target &target,
-                                             std::span<const std::string> defines) {
+                                             std::span<const std::string> defines, CodeKind kind) {
   const EmbeddedFile source = findTemplate(file);
   if (source.name.empty())
     return makeError(Code::NotFound, "support kernel '{}': no such file in templates/", file);
@@ -292,12 +312,12 @@ Result<KernelImage> Compiler::compileSupport(std::string_view file, std::string_
     request.descriptor += " " + define;
   }
   request.target = target.arch();
-  request.compilerBuild = State::buildId();
+  request.compilerBuild = buildId();
   KernelImage image;
   image.descriptor = request.descriptor;
   image.target = target.print();
   image.launch.entry = std::string(entry);
-  return state->compile(nvrtc, request, std::move(image), /*mustNotSpill=*/false);
+  return state->compile(nvrtc, request, std::move(image), /*mustNotSpill=*/false, kind);
 }
 
 } // namespace gptqc

@@ -3,6 +3,7 @@
 #ifndef GPTQC_COMPILER_COMPILER_H
 #define GPTQC_COMPILER_COMPILER_H
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -17,11 +18,24 @@
 
 namespace gptqc {
 
+/// The schedule that tuning found for a descriptor (canonical) on a target; nothing where it found
+/// none. Called from several threads.
+using ScheduleLookup = std::function<std::optional<Schedule>(const Descriptor &, const Target &)>;
+
 struct CompilerOptions {
   std::string nvrtcPath; ///< libnvrtc to open; empty: the search order of compiler/jit
   std::string cacheDir;  ///< empty: the default directory of runtime/core/DiskCache
   bool useCache =
       true; ///< read and write the disk cache; it is never an error that it cannot be written
+  /// Asked before the cost model when a call names no schedule. One that is no longer legal is a
+  /// warning, and the cost model decides.
+  ScheduleLookup tuned;
+};
+
+/// What KernelImage::cubin holds.
+enum class CodeKind {
+  Cubin,
+  Ptx ///< text with its final NUL, for the driver's compiler; not for `a` targets, never cached
 };
 
 /// What `emit` prints. Cubins come from compileLinear.
@@ -63,14 +77,19 @@ public:
   /// schedule is not legal for the descriptor and target. A kernel whose schedule the cost model
   /// chose also fails when ptxas spills or reports C7508, C7510 or C7512.
   Result<KernelImage> compileLinear(const Descriptor &descriptor, const Target &target,
-                                    const std::optional<Schedule> &schedule);
+                                    const std::optional<Schedule> &schedule,
+                                    CodeKind kind = CodeKind::Cubin);
 
   /// Compiles a support kernel, e.g. file "support/repack.cu", entry "gptqc_repack"; `defines` are
   /// `NAME=VALUE` or `NAME`. Only entry, resources and cubin of the image are set by the compiler:
   /// the caller knows the launch shape.
   Result<KernelImage> compileSupport(std::string_view file, std::string_view entry,
                                      const Target &target,
-                                     std::span<const std::string> defines = {});
+                                     std::span<const std::string> defines = {},
+                                     CodeKind kind = CodeKind::Cubin);
+
+  /// Version and commit: the part of a cache request that says who compiles.
+  static std::string buildId();
 
   /// The schedule that compileLinear uses when it is given none.
   static Result<Schedule> defaultSchedule(const Descriptor &descriptor, const Target &target);
