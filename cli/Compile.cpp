@@ -1,22 +1,20 @@
 // gptqc compile: any stage of one descriptor, or all kernels of a checkpoint into the cache.
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <set>
-#include <thread>
 
 #include "cli/Commands.h"
+#include "cli/KernelJobs.h"
 #include "cli/Progress.h"
 #include "compiler/Compiler.h"
-#include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/core/AtomicFile.h"
 
 namespace gptqc::cli {
 namespace {
 
 struct CompileOptions {
-  std::string model, descriptor, target = "sm_90a", schedule, stage, output, cache, nvrtc;
+  std::string model, descriptor, target = "sm_90a", schedule, stage, output, cache, nvrtc, tuned;
   std::vector<int64_t> tokens = {1, 2, 4, 8, 16, 32, 64, 128, 512, 2048};
   bool noCache = false;
   unsigned threads = 0;
@@ -35,6 +33,7 @@ Result<std::unique_ptr<Compiler>> makeCompiler(const CompileOptions &options) {
   settings.nvrtcPath = options.nvrtc;
   settings.cacheDir = options.cache;
   settings.useCache = !options.noCache;
+  GPTQC_ASSIGN(settings.tuned, tunedLookup(options.tuned));
   return Compiler::create(settings);
 }
 
@@ -57,57 +56,9 @@ Status compileDescriptor(const CompileOptions &options) {
   return writeOutput(options.output, text.data(), text.size());
 }
 
-/// One kernel to compile, and how it went.
-struct Job {
-  Descriptor descriptor;
-  Target target;
-  Result<KernelImage> image = Status(Code::Internal, "not compiled");
-  double seconds = 0;
-};
-
-/// Every distinct descriptor of the model, with a bucket for each wanted token count, per target.
-Result<std::vector<Job>> listJobs(const CompileOptions &options) {
-  GPTQC_ASSIGN(const std::vector<Target> targets, Target::parseList(options.target));
-  GPTQC_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(options.model));
-  std::vector<Job> jobs;
-  std::set<std::string> seen;
-  for (const Target &target : targets)
-    for (const LayerInfo &layer : checkpoint.layers())
-      for (int64_t m : options.tokens) {
-        Job job;
-        job.descriptor = layer.descriptor.canonical();
-        job.descriptor.m = bucketFor(m);
-        job.target = target;
-        if (seen.insert(job.descriptor.print() + " | " + target.print()).second)
-          jobs.push_back(std::move(job));
-      }
-  if (jobs.empty())
-    return makeError(Code::NotFound, "{}: there is no quantized layer to compile", options.model);
-  return jobs;
-}
-
-void runJobs(Compiler &compiler, std::vector<Job> &jobs, unsigned threads) {
-  using Clock = std::chrono::steady_clock;
-  Progress progress("compile", int64_t(jobs.size()));
-  std::atomic<size_t> next = 0;
-  const auto work = [&] {
-    for (size_t i = next++; i < jobs.size(); i = next++) {
-      Job &job = jobs[i];
-      const Clock::time_point start = Clock::now();
-      job.image = compiler.compileLinear(job.descriptor, job.target, std::nullopt);
-      job.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-      progress.step(job.descriptor.print());
-    }
-  };
-  std::vector<std::jthread> pool;
-  for (unsigned i = 1; i < threads && i < jobs.size(); ++i)
-    pool.emplace_back(work);
-  work();
-}
-
-void printTable(const std::vector<Job> &jobs) {
+void printTable(const std::vector<KernelJob> &jobs) {
   size_t descriptorWidth = 10, targetWidth = 6, scheduleWidth = 8;
-  for (const Job &job : jobs) {
+  for (const KernelJob &job : jobs) {
     descriptorWidth = std::max(descriptorWidth, job.descriptor.print().size());
     targetWidth = std::max(targetWidth, job.target.print().size());
     if (job.image.ok())
@@ -116,7 +67,7 @@ void printTable(const std::vector<Job> &jobs) {
   fmt::print("{:<{}}  {:<{}}  {:<{}}  {:>8}  {:>9}  {:>8}  {:>6}\n", "descriptor", descriptorWidth,
              "target", targetWidth, "schedule", scheduleWidth, "time", "registers", "shared",
              "spills");
-  for (const Job &job : jobs) {
+  for (const KernelJob &job : jobs) {
     fmt::print("{:<{}}  {:<{}}  ", job.descriptor.print(), descriptorWidth, job.target.print(),
                targetWidth);
     if (!job.image.ok()) {
@@ -132,26 +83,21 @@ void printTable(const std::vector<Job> &jobs) {
 }
 
 Status compileModel(const CompileOptions &options) {
-  GPTQC_ASSIGN(std::vector<Job> jobs, listJobs(options));
+  GPTQC_ASSIGN(const std::vector<Target> targets, Target::parseList(options.target));
+  LayerSource source;
+  source.model = options.model;
+  GPTQC_ASSIGN(const std::vector<Descriptor> layers, layersOf(source));
+  std::vector<KernelJob> jobs = bucketJobs(layers, targets, options.tokens);
   GPTQC_ASSIGN(const std::unique_ptr<Compiler> compiler, makeCompiler(options));
   const auto start = std::chrono::steady_clock::now();
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
-  runJobs(*compiler, jobs, options.threads ? options.threads : cores);
+  compileJobs(*compiler, jobs, options.threads, "compile");
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   printTable(jobs);
-  size_t failed = 0;
-  const Job *firstFailed = nullptr;
-  for (const Job &job : jobs)
-    if (!job.image.ok()) {
-      ++failed;
-      firstFailed = firstFailed ? firstFailed : &job;
-    }
-  fmt::print("{} kernels in {}\n", jobs.size() - failed, formatSeconds(seconds));
-  if (failed == 0)
-    return Status();
-  return firstFailed->image.status().withContext(
-      fmt::format("{} of {} kernels failed, the first", failed, jobs.size()));
+  const auto done =
+      std::count_if(jobs.begin(), jobs.end(), [](const KernelJob &job) { return job.image.ok(); });
+  fmt::print("{} kernels in {}\n", done, formatSeconds(seconds));
+  return jobsVerdict(jobs);
 }
 
 Status runCompile(const CompileOptions &options) {
@@ -178,6 +124,7 @@ void registerCompile(CLI::App &app, Outcome &outcome) {
   command->add_option("--target", o.target, "GPU, e.g. sm_90a; for MODEL several, with commas")
       ->capture_default_str();
   command->add_option("--schedule", o.schedule, "How; default: the cost model's choice");
+  command->add_option("--tuned", o.tuned, "Tuning records: schedules where they have one");
   command->add_option("--emit", o.stage, "gptq, tile, cuda, ptx, cubin or report (the default)")
       ->check(CLI::IsMember({"gptq", "tile", "cuda", "ptx", "cubin", "report"}));
   command->add_option("-o,--output", o.output, "File to write; default: stdout");

@@ -49,6 +49,18 @@ int main(int argc, char **argv) {
 #ifdef GPTQC_HAVE_BENCH
   gptqc::cli::registerBench(app, outcome);
 #endif
+#ifdef GPTQC_HAVE_CACHE
+  gptqc::cli::registerCache(app, outcome);
+#endif
+#ifdef GPTQC_HAVE_PACK
+  gptqc::cli::registerPack(app, outcome);
+#endif
+#ifdef GPTQC_HAVE_TUNE
+  gptqc::cli::registerTune(app, outcome);
+#endif
+#ifdef GPTQC_HAVE_LOADBENCH
+  gptqc::cli::registerLoadBench(app, outcome);
+#endif
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
