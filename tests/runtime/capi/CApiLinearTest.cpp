@@ -229,7 +229,7 @@ TEST_F(CApiLinearTest, RandomTensorsAreAnErrorOrALayer) {
   const gptqc::context context(options);
   std::mt19937 random(11);
   int made = 0;
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     gptqc_tensors t = plain.tensors;
     const auto pick = [&](std::initializer_list<int64_t> values) {
       return *(values.begin() + random() % values.size());
