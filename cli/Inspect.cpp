@@ -9,6 +9,7 @@
 #include "cli/Commands.h"
 #include "cli/Progress.h"
 #include "runtime/checkpoint/Checkpoint.h"
+#include "runtime/core/TextForm.h"
 
 namespace gptqc::cli {
 namespace {

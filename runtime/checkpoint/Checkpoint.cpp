@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "runtime/checkpoint/ModuleTable.h"
+#include "runtime/core/TextForm.h"
 
 namespace gptqc {
 namespace {

@@ -8,6 +8,7 @@
 
 #include "runtime/checkpoint/ZeroPoints.h"
 #include "runtime/core/Float16.h"
+#include "runtime/core/TextForm.h"
 
 namespace gptqc {
 namespace {

@@ -5,6 +5,8 @@
 #include <array>
 #include <set>
 
+#include "runtime/core/TextForm.h"
+
 namespace gptqc {
 namespace {
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "runtime/core/TextForm.h"
+
 namespace gptqc {
 namespace {
 

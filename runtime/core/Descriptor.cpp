@@ -14,8 +14,10 @@ constexpr std::string_view kSyntax =
     "w<bits> g<size>|g-1 sym|asym [actorder] [ragged] <act>-><out> [scales:bf16] n<N> k<K> "
     "m<lo>..[<hi>] [bias] [silu_mul] [batch_invariant]";
 
-/// Beyond this a dimension is a mistake, and index arithmetic in 64 bits stays far from overflow.
+/// Beyond these a dimension is a mistake. Sizes and offsets of the packed form, padded from one
+/// column a group to 16 and from one row to 64, then stay far from overflow in 64 bits.
 constexpr int64_t kMaxDimension = int64_t(1) << 31;
+constexpr int64_t kMaxWeights = int64_t(1) << 40;
 
 std::optional<DType> parseDType(std::string_view text) {
   if (text == "f16")
@@ -51,9 +53,10 @@ public:
   void fail(std::string what) {
     if (!error.ok())
       return;
-    const std::string found = next < tokens.size() ? fmt::format("'{}'", tokens[next]) : "the end";
-    error =
-        invalidArgument("descriptor '{}': {}, found {} (write: {})", text, what, found, kSyntax);
+    const std::string found =
+        next < tokens.size() ? fmt::format("'{}'", quoteName(tokens[next])) : "the end";
+    error = invalidArgument("descriptor '{}': {}, found {} (write: {})", quoteName(text), what,
+                            found, kSyntax);
   }
 
   void advance() { ++next; }
@@ -159,6 +162,8 @@ Status Descriptor::validate() const {
     return refuse("the group size must be positive, or -1 for one group over all of K");
   if (n < 1 || n > kMaxDimension || k < 1 || k > kMaxDimension)
     return refuse("n and k must be 1 to 2^31");
+  if (n * k > kMaxWeights)
+    return refuse("n x k must be at most 2^40");
   if (m.lo < 1 || m.hi < m.lo)
     return refuse("the token range must start at 1 or above and not end before it starts");
   if (siluMul && n % 2 != 0)

@@ -112,8 +112,8 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.text("entry", image.launch.entry);
   launch.number("threads", image.launch.threads, 0, 1024);
   launch.number("shared_bytes", image.launch.sharedBytes, 0, 1 << 20);
-  launch.number("tile_n", image.launch.tileN, 0, 1 << 16);
-  launch.number("tile_m", image.launch.tileM, 0, 1 << 16);
+  launch.number("tile_n", image.launch.tileN, 0, 4096);
+  launch.number("tile_m", image.launch.tileM, 0, 4096);
   launch.number("split_k", image.launch.splitK, 1, 65535);
   launch.number("x_vector", image.launch.xVector, 1, 256);
   launch.number("padded_n", image.launch.paddedN, 0, kAny);
@@ -174,7 +174,8 @@ Result<KernelImage> kernelFactsFromJson(const nlohmann::json &facts, std::string
 int64_t LaunchFacts::workspaceBytes(int64_t m) const {
   if (splitK <= 1 || m <= 0)
     return 0;
-  const int64_t tiles = std::min(blocksN() * blocksM(m), kMaxSplitTiles);
+  const int64_t across = blocksN(), most = kMaxSplitTiles / std::max<int64_t>(across, 1);
+  const int64_t tiles = blocksM(m) <= most ? across * blocksM(m) : kMaxSplitTiles;
   return kCounterBytes + alignUp(tiles * splitK * tileN * tileM * 4, 256);
 }
 

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/core/TextForm.h"
+
 namespace gptqc {
 namespace {
 
@@ -134,21 +136,6 @@ int64_t TensorInfo::elements() const {
 
 std::string TensorInfo::print() const {
   return fmt::format("{} [{}]", elementTypeName(type), fmt::join(shape, ","));
-}
-
-std::string quoteName(std::string_view name) {
-  constexpr size_t kLongest = 160;
-  std::string quoted;
-  for (char c : name.substr(0, kLongest)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f)
-      quoted += fmt::format("\\x{:02x}", byte);
-    else
-      quoted += c;
-  }
-  if (name.size() > kLongest)
-    quoted += "...";
-  return quoted;
 }
 
 Result<std::shared_ptr<const SafeTensorsFile>>

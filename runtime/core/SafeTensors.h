@@ -57,9 +57,6 @@ struct TensorInfo {
   std::string print() const;
 };
 
-/// A tensor name made safe for a one-line message: control characters escaped, long names cut.
-std::string quoteName(std::string_view name);
-
 /// A mapped file; immutable and thread-safe. The bytes live as long as this object.
 class SafeTensorsFile {
 public:

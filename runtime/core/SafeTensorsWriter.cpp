@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/core/TextForm.h"
+
 namespace gptqc {
 
 uint64_t TensorPlan::bytes() const {

@@ -51,7 +51,7 @@ Result<Schedule> Schedule::parse(std::string_view text) {
   const auto refuse = [&](std::string why) {
     return invalidArgument("schedule '{}': {} (write: simt|mma|wgmma|gemv t<N>x<M>x<K> warps<n> "
                            "[mwarps<n>] [kwarps<n>] stages<n> [splitk<n>] [xvec2])",
-                           text, why);
+                           quoteName(text), why);
   };
   const std::vector<std::string_view> tokens = splitTokens(text);
   if (tokens.empty())
@@ -59,7 +59,7 @@ Result<Schedule> Schedule::parse(std::string_view text) {
   Schedule schedule;
   const std::optional<Family> family = parseFamily(tokens[0]);
   if (!family)
-    return refuse(fmt::format("unknown family '{}'", tokens[0]));
+    return refuse(fmt::format("unknown family '{}'", quoteName(tokens[0])));
   schedule.family = *family;
   if (tokens.size() < 2 || !parseTile(tokens[1], schedule))
     return refuse("the second word is the tile, e.g. t64x16x128");
@@ -88,8 +88,8 @@ Result<Schedule> Schedule::parse(std::string_view text) {
     ++next;
   }
   if (next != tokens.size())
-    return refuse(fmt::format("unexpected '{}'", tokens[next]));
-  if (schedule.warps % (schedule.mWarps * schedule.kWarps) != 0)
+    return refuse(fmt::format("unexpected '{}'", quoteName(tokens[next])));
+  if (schedule.warps % (int64_t(schedule.mWarps) * schedule.kWarps) != 0)
     return refuse("warps must be a multiple of mwarps x kwarps");
   if (schedule.xVector != 16 && schedule.xVector != 2)
     return refuse("xvec is 16 (the default, not written) or 2");

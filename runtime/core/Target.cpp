@@ -51,7 +51,7 @@ Result<Target> Target::parse(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
     return invalidArgument("target '{}': {} (write: sm_<75|80|86|89|90|90a|100|120> [name] "
                            "[sms<count>], e.g. sm_90a h200 sms132)",
-                           text, why);
+                           quoteName(text), why);
   };
   if (tokens.empty())
     return refuse("it is empty");

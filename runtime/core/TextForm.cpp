@@ -3,6 +3,8 @@
 
 #include <charconv>
 
+#include <fmt/format.h>
+
 namespace gptqc {
 
 static constexpr std::string_view kBlanks = " \t\r\n";
@@ -66,6 +68,21 @@ std::optional<int64_t> parseByteSize(std::string_view text) {
   if (!number || *number < 1 || *number > (INT64_MAX >> shift))
     return std::nullopt;
   return *number << shift;
+}
+
+std::string quoteName(std::string_view name) {
+  constexpr size_t kLongest = 160;
+  std::string quoted;
+  for (char c : name.substr(0, kLongest)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f)
+      quoted += fmt::format("\\x{:02x}", byte);
+    else
+      quoted += c;
+  }
+  if (name.size() > kLongest)
+    quoted += "...";
+  return quoted;
 }
 
 } // namespace gptqc

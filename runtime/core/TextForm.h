@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -29,6 +30,9 @@ std::optional<int64_t> parsePrefixed(std::string_view text, std::string_view pre
 /// A positive number of bytes: digits, then nothing or one of K, M, G, T (powers of 1024); nothing
 /// when it is no such text or does not fit.
 std::optional<int64_t> parseByteSize(std::string_view text);
+
+/// Foreign text made safe for a one-line message: control characters escaped, long text cut.
+std::string quoteName(std::string_view name);
 
 } // namespace gptqc
 

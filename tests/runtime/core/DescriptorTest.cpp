@@ -26,7 +26,7 @@ public:
     descriptor.n = magnitude(int64_t(1) << 31);
     if (descriptor.siluMul)
       descriptor.n = descriptor.n / 2 * 2 + (descriptor.n == 1 ? 2 : 0);
-    descriptor.k = magnitude(int64_t(1) << 31);
+    descriptor.k = magnitude(std::min(int64_t(1) << 31, (int64_t(1) << 40) / descriptor.n));
     descriptor.m.lo = magnitude(1 << 20);
     descriptor.m.hi = flip() ? kUnboundedM : descriptor.m.lo + between(0, 1 << 20);
     descriptor.bias = flip();
@@ -146,6 +146,8 @@ TEST(Descriptor, RefusesBadTextWithReasonAndRemedy) {
       {"w4 g128 sym f16->f16 n0 k64 m1..1", "n and k must be 1 to 2^31"},
       {"w4 g128 sym f16->f16 n64 k-64 m1..1", "n and k must be 1 to 2^31"},
       {"w4 g128 sym f16->f16 n2147483649 k64 m1..1", "n and k must be 1 to 2^31"},
+      {"w4 g128 sym f16->f16 n2097152 k1048576 m1..1", "n x k must be at most 2^40"},
+      {"w4 g128 sym f16->f16 n64 k64 m1..1 a\x01z", "found 'a\\x01z'"},
       {"w4 g128 sym f16->f16 n99999999999999999999 k64 m1..1", "expected n<number>"},
       {"w4 g128 sym f16->f16 n64 k64 m0..1", "the token range must start at 1"},
       {"w4 g128 sym f16->f16 n64 k64 m5..4", "not end before it starts"},

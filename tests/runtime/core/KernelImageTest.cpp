@@ -140,6 +140,11 @@ TEST(KernelImage, WorkspaceHoldsCountersThenTiles) {
   EXPECT_EQ(launch.workspaceBytes(16), 65536 + 64 * 3 * 64 * 16 * 4);
   EXPECT_EQ(launch.workspaceBytes(17), 65536 + 128 * 3 * 64 * 16 * 4);
   EXPECT_EQ(launch.workspaceBytes(1 << 24), 65536 + int64_t(16384) * 3 * 64 * 16 * 4);
+  launch.paddedN = int64_t(1) << 40; // the largest that an image may claim
+  launch.tileN = 1;
+  launch.tileM = 4096;
+  launch.splitK = 65535;
+  EXPECT_EQ(launch.workspaceBytes(int64_t(1) << 31), 65536 + int64_t(16384) * 65535 * 4096 * 4);
 }
 
 } // namespace

@@ -72,6 +72,8 @@ TEST(Schedule, RefusesBadTextWithReasonAndRemedy) {
       {"mma t64x16x64 warps4 stages1 splitk2 splitk2", "unexpected 'splitk2'"},
       {"mma t64x16x64 warps4 stages1 splitk-2", "expected splitk<number>"},
       {"mma t64x16x64 warps4 kwarps3 stages1", "warps must be a multiple of mwarps x kwarps"},
+      {"mma t64x16x64 warps4 mwarps65535 kwarps65535 stages1", "warps must be a multiple of"},
+      {"mma t64x16x64 warps4 mwarps65536 stages1", "expected mwarps<number>"},
       {"mma t64x16x64 warps4 stages1 xvec8", "xvec is 16"},
   };
   for (const auto &bad : cases) {
