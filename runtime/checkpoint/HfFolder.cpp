@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "runtime/core/AtomicFile.h"
+#include "runtime/core/TextForm.h"
 
 namespace gptqc {
 namespace {
@@ -45,7 +46,17 @@ Result<std::optional<Json>> readObject(const fs::path &path, uint64_t largest) {
       return std::optional<Json>();
     return bytes.status();
   }
-  Json value = Json::parse(bytes->begin(), bytes->end(), nullptr, false);
+  // Printing and copying a value recurse; no known file has more than a handful of levels.
+  constexpr int kDeepest = 100;
+  bool tooDeep = false;
+  const auto watchDepth = [&](int depth, typename Json::parse_event_t, Json &) {
+    tooDeep |= depth > kDeepest;
+    return !tooDeep;
+  };
+  Json value = Json::parse(bytes->begin(), bytes->end(), watchDepth, false);
+  if (tooDeep)
+    return dataCorrupt("{} is nested more than {} levels deep; fetch or repair it", path.string(),
+                       kDeepest);
   if (value.is_discarded() || !value.is_object())
     return dataCorrupt("{} is no JSON object; fetch or repair it", path.string());
   return std::optional<Json>(std::move(value));

@@ -7,11 +7,21 @@
 #include <cmath>
 #include <regex>
 
+#include "runtime/core/TextForm.h"
+
 namespace gptqc {
 
 class NamePattern {
+  // A backtracking matcher takes exponential time for patterns like (a+)+b. libstdc++ has one
+  // without, that refuses back-references instead.
+#ifdef __GLIBCXX__
+  static constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
+#else
+  static constexpr auto kSyntax = std::regex::ECMAScript;
+#endif
+
 public:
-  explicit NamePattern(const std::string &pattern) : regex(pattern) {}
+  explicit NamePattern(const std::string &pattern) : regex(pattern, kSyntax) {}
 
   bool matchesStartOf(std::string_view name) const {
     // The matcher recurses per character; no module of a model has a name this long.
@@ -277,7 +287,7 @@ Status QuantConfig::parseDynamic(const json &object) {
       rule.compiled = std::make_shared<const NamePattern>(rule.pattern);
     } catch (const std::regex_error &) {
       return invalidArgument("dynamic pattern '{}' is no regular expression that can be read; "
-                             "rewrite it without look-behind and inline flags",
+                             "rewrite it without look-behind, back-references and inline flags",
                              quoteName(rule.pattern));
     }
     if (!rule.skip && !overrides.is_object() && !overrides.is_null())

@@ -102,6 +102,9 @@ TEST(HfFolder, BrokenJson) {
   expectError(folder, Code::DataCorrupt, "no weight_map");
   writeText(folder / "config.json", "[1]");
   expectError(folder, Code::DataCorrupt, "config.json is no JSON object");
+  writeText(folder / "config.json",
+            R"({"a":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  expectError(folder, Code::DataCorrupt, "config.json is nested more than 100 levels deep");
 }
 
 TEST(HfFolder, NoWeights) {

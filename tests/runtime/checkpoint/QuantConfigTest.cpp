@@ -63,6 +63,7 @@ TEST(QuantConfig, Refusals) {
       {R"({"bits":18446744073709551615,"group_size":128})", "2 to 8 bits"},
       {R"({"group_size":128})", "no bits"},
       {R"({"bits":4})", "no group_size"},
+      {R"({"bits":4,"group_size":128,"dynamic":{"(a)\\1":{}}})", "back-references"},
       {R"({"bits":4,"group_size":0})", "use -1 or a positive"},
       {R"({"bits":4,"group_size":-128})", "use -1 or a positive"},
       {R"({"bits":4,"group_size":128,"sym":"maybe"})", "use true or false"},
@@ -108,6 +109,14 @@ TEST(QuantConfig, EvilPatternOnALongNameEnds) {
   const auto config = parse(R"({"bits":4,"group_size":128,"dynamic":{"(.*)*x":{"bits":8}}})");
   ASSERT_TRUE(config.ok());
   EXPECT_EQ(config->module(std::string(1 << 20, 'a'))->bits, 4);
+}
+
+TEST(QuantConfig, EvilPatternsTakePolynomialTime) {
+  const auto config = parse(R"({"bits":4,"group_size":128,"dynamic":
+      {"(a+)+b":{"bits":8},"(a|a)*c":{"bits":8},"(.*)*x":{"bits":8},"(a|aa)+$":{"bits":2}}})");
+  ASSERT_TRUE(config.ok());
+  EXPECT_EQ(config->module(std::string(300, 'a'))->bits, 2);
+  EXPECT_EQ(config->module(std::string(300, 'a') + "!")->bits, 4);
 }
 
 TEST(WriterIdentity, Parse) {
