@@ -18,6 +18,9 @@ if(GPTQC_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
+  if(GPTQC_TEST_TREE STREQUAL "fuzz") # clang: coverage for libFuzzer
+    add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
 else()
   add_link_options(-Wl,--as-needed -static-libstdc++ -static-libgcc)
 endif()

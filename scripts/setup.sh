@@ -81,7 +81,8 @@ install_with_apt() {
   fi
   if [ -n "$llvm" ]; then
     apt_install "libmlir-$llvm-dev" "mlir-$llvm-tools" "llvm-$llvm-dev" "llvm-$llvm-tools" \
-      "clang-format-$llvm" "clang-tidy-$llvm"
+      "clang-format-$llvm" "clang-tidy-$llvm" \
+      "clang-$llvm" "libclang-rt-$llvm-dev"
     # LLVM's CMake files name these libraries.
     apt_install libzstd-dev zlib1g-dev libxml2-dev libz3-dev
   fi

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Set-up, build, and every test that needs no GPU: the release tree (compiler, tools, NVRTC), then the
-# runtime under AddressSanitizer and UBSan.
+# runtime under AddressSanitizer and UBSan, then short runs of the fuzzers.
 #
-#   scripts/test.sh [--no-setup] [--no-release] [--no-asan]
+#   scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . scripts/common.sh
 
-setup=yes trees=(release asan)
+setup=yes fuzz=yes trees=(release asan)
 for argument in "$@"; do
   case $argument in
   --no-setup) setup=no ;;
   --no-release) trees=("${trees[@]/release/}") ;;
+  --no-fuzz) fuzz=no ;;
   --no-asan) trees=("${trees[@]/asan/}") ;;
   *)
-    echo "usage: scripts/test.sh [--no-setup] [--no-release] [--no-asan]" >&2
+    echo "usage: scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]" >&2
     exit 2
     ;;
   esac
@@ -48,6 +49,10 @@ for tree in "${trees[@]}"; do
     fi
   fi
 done
+
+if [ $fuzz = yes ]; then
+  phase fuzz scripts/fuzz.sh --seconds 20 || failed=1
+fi
 
 echo "== summary"
 phase_table

@@ -35,7 +35,8 @@ LAYERS = {
 # Libraries that only some folders may see; everything below NVIDIA's driver is opened with dlopen.
 FOREIGN = {
     r"(cuda|cuda_runtime|cuda_fp16|cuda_bf16|nvrtc|cublas\w*|cusolver\w*)(_api)?\.h": [],
-    r"(mlir|llvm|mlir-c|llvm-c)/.*": ["dialect", "compiler", "tests/dialect", "tests/compiler"],
+    r"(mlir|llvm|mlir-c|llvm-c)/.*": ["dialect", "compiler", "tests/dialect", "tests/compiler",
+                                      "tests/fuzz"],
     r"CLI/.*": ["cli"],
     r"gtest/.*": ["tests"],
 }
