@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "runtime/core/Status.h"
+#include "runtime/core/TextForm.h" // quoteName, for names of tensors
 
 namespace gptqc {
 
