@@ -206,11 +206,13 @@ private:
 /// Every .mlir file at or below a path, in order.
 std::vector<fs::path> filesAt(const fs::path &path) {
   std::vector<fs::path> files;
-  if (fs::is_regular_file(path))
+  if (std::error_code none; fs::is_regular_file(path, none))
     return {path};
-  for (const fs::directory_entry &entry : fs::recursive_directory_iterator(path))
-    if (entry.path().extension() == ".mlir")
-      files.push_back(entry.path());
+  std::error_code error; // a path that is not there holds no file
+  for (fs::recursive_directory_iterator it(path, error), end; !error && it != end;
+       it.increment(error))
+    if (it->path().extension() == ".mlir")
+      files.push_back(it->path());
   std::sort(files.begin(), files.end());
   return files;
 }
