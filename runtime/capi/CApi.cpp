@@ -69,8 +69,8 @@ const char *gptqc_version(void) { return versionNumber().data(); }
 int gptqc_abi(void) { return GPTQC_ABI; }
 
 int gptqc_has_feature(const char *name) {
-  constexpr std::array<std::string_view, 7> kFeatures = {
-      "cpu", "cuda", "packs", "cache", "compiler_callback", "fused", "tensor_parallel"};
+  constexpr std::array<std::string_view, 8> kFeatures = {
+      "cpu", "cuda", "packs", "cache", "compiler_callback", "fused", "tensor_parallel", "solve"};
   return name && std::find(kFeatures.begin(), kFeatures.end(), name) != kFeatures.end() ? 1 : 0;
 }
 

@@ -41,7 +41,7 @@ GPTQC_API const char *gptqc_version(void);
 #define GPTQC_ABI 1
 GPTQC_API int gptqc_abi(void);
 /* 1 when the library has a feature, by name: "cpu", "cuda", "packs", "cache", "compiler_callback",
-   "fused", "tensor_parallel"; else 0. */
+   "fused", "tensor_parallel", "solve"; else 0. */
 GPTQC_API int gptqc_has_feature(const char *name);
 
 /* Room for any descriptor's text form with its final NUL. */
