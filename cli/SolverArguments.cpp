@@ -23,8 +23,9 @@ void SolverArguments::add(CLI::App &command) {
   command.add_option("--damp", options.damp, "Damping, as a part of the mean diagonal of H")
       ->capture_default_str();
   command
-      .add_option("--blas", blas,
-                  "Linear algebra on the CPU: auto, builtin, or an OpenBLAS library")
+      .add_option(
+          "--blas", blas,
+          "Linear algebra on the CPU: builtin, auto (OpenBLAS if it is there), or a library")
       ->capture_default_str();
   command.add_option("--threads", threads, "CPU threads; 0: one per core")
       ->check(CLI::NonNegativeNumber)

@@ -12,7 +12,7 @@ namespace gptqc::cli {
 struct SolverArguments {
   SolverOptions options; ///< complete after finish()
   bool asym = false;
-  std::string blas = "auto";
+  std::string blas = "builtin";
   int threads = 0;
 
   /// Adds --bits, --group-size, --asym, --act-order, --static-groups, --act-group-aware,
