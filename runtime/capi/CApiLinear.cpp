@@ -128,16 +128,16 @@ Status create(gptqc_context &context, std::span<const LinearPart> parts,
 } // namespace
 
 gptqc_error *gptqc_linear_create(gptqc_context *context, const gptqc_tensors *tensors,
-                                 size_t part_count, const gptqc_linear_options *options,
+                                 size_t partCount, const gptqc_linear_options *options,
                                  void *stream, gptqc_linear **linear) {
   return guarded([&]() -> Status {
-    if (!context || !tensors || part_count == 0 || !linear)
+    if (!context || !tensors || partCount == 0 || !linear)
       return invalidArgument("gptqc_linear_create: context, parts and linear must not be NULL, and "
                              "there must be a part");
     const Device &device = context->dispatcher->device();
     const Stream order = Stream::borrow(device, static_cast<CuStream>(stream));
     std::vector<LinearPart> parts;
-    for (size_t i = 0; i < part_count; ++i) {
+    for (size_t i = 0; i < partCount; ++i) {
       if (tensors[i].on_device)
         GPTQC_TRY(order.synchronize()); // the tensors may still be on their way
       Result<LinearPart> part = partOf(tensors[i], device);
@@ -151,15 +151,15 @@ gptqc_error *gptqc_linear_create(gptqc_context *context, const gptqc_tensors *te
 
 gptqc_error *gptqc_linear_from_checkpoint(gptqc_context *context,
                                           const gptqc_checkpoint *checkpoint,
-                                          const char *const *names, size_t name_count,
+                                          const char *const *names, size_t nameCount,
                                           const gptqc_linear_options *options, void *stream,
                                           gptqc_linear **linear) {
   return guarded([&]() -> Status {
-    if (!context || !checkpoint || !names || name_count == 0 || !linear)
+    if (!context || !checkpoint || !names || nameCount == 0 || !linear)
       return invalidArgument("gptqc_linear_from_checkpoint: context, checkpoint, names and linear "
                              "must not be NULL, and there must be a name");
     std::vector<LinearPart> parts;
-    for (size_t i = 0; i < name_count; ++i) {
+    for (size_t i = 0; i < nameCount; ++i) {
       const LayerInfo *info = names[i] ? checkpoint->checkpoint.find(names[i]) : nullptr;
       if (!info)
         return makeError(Code::NotFound, "{}: there is no quantized layer '{}'",
@@ -202,46 +202,46 @@ int64_t gptqc_linear_input_columns(const gptqc_linear *linear, int32_t *columns,
   return k;
 }
 
-gptqc_error *gptqc_prepare(gptqc_linear *const *linears, size_t count, int64_t m_lo, int64_t m_hi) {
+gptqc_error *gptqc_prepare(gptqc_linear *const *linears, size_t count, int64_t mLo, int64_t mHi) {
   return guarded([&]() -> Status {
     if (count > 0 && !linears)
       return invalidArgument("gptqc_prepare: linears must not be NULL");
-    if (m_lo < 1 || m_hi < m_lo)
-      return invalidArgument("gptqc_prepare: {}..{} is no range of tokens", m_lo, m_hi);
+    if (mLo < 1 || mHi < mLo)
+      return invalidArgument("gptqc_prepare: {}..{} is no range of tokens", mLo, mHi);
     std::vector<Descriptor> kernels;
     for (size_t i = 0; i < count; ++i) {
       if (!linears[i])
         return invalidArgument("gptqc_prepare: linears[{}] is NULL", i);
-      for (const Descriptor &kernel : linears[i]->linear->kernelsFor(m_lo, m_hi))
+      for (const Descriptor &kernel : linears[i]->linear->kernelsFor(mLo, mHi))
         if (std::find(kernels.begin(), kernels.end(), kernel) == kernels.end())
           kernels.push_back(kernel);
     }
     if (count > 0) // all of them at once first, on all cores; then each takes up its own
       GPTQC_TRY(linears[0]->linear->owner().prepare(kernels));
     for (size_t i = 0; i < count; ++i)
-      GPTQC_TRY(linears[i]->linear->prepare(m_lo, m_hi));
+      GPTQC_TRY(linears[i]->linear->prepare(mLo, mHi));
     return Status();
   });
 }
 
-gptqc_error *gptqc_linear_workspace(const gptqc_linear *linear, int64_t max_m, int32_t aligned_x,
+gptqc_error *gptqc_linear_workspace(const gptqc_linear *linear, int64_t maxM, int32_t alignedX,
                                     int64_t *bytes) {
   return guarded([&]() -> Status {
     if (!linear || !bytes)
       return invalidArgument("gptqc_linear_workspace: linear and bytes must not be NULL");
-    GPTQC_ASSIGN(*bytes, linear->linear->workspaceBytes(max_m, aligned_x != 0));
+    GPTQC_ASSIGN(*bytes, linear->linear->workspaceBytes(maxM, alignedX != 0));
     return Status();
   });
 }
 
 gptqc_error *gptqc_linear_run(gptqc_linear *linear, uint64_t x, int64_t ldx, int64_t m, uint64_t y,
-                              int64_t ldy, uint64_t workspace, int64_t workspace_bytes,
+                              int64_t ldy, uint64_t workspace, int64_t workspaceBytes,
                               void *stream) {
   return guarded([&]() -> Status {
-    if (!linear || workspace_bytes < 0)
+    if (!linear || workspaceBytes < 0)
       return invalidArgument("gptqc_linear_run: linear is {}, workspace_bytes is {}",
-                             linear ? "given" : "NULL", workspace_bytes);
+                             linear ? "given" : "NULL", workspaceBytes);
     const Stream order = Stream::borrow(linear->linear->device(), static_cast<CuStream>(stream));
-    return linear->linear->run(x, ldx, m, y, ldy, {workspace, workspace_bytes}, order);
+    return linear->linear->run(x, ldx, m, y, ldy, {workspace, workspaceBytes}, order);
   });
 }
