@@ -133,6 +133,7 @@ private:
   void printCall(mlir::Operation *op);
   void printGemv(mlir::Operation *op);
   void printState(mlir::Operation *op);
+  void printMeeting(mlir::Operation *op);
   void print(tile::SpecializeOp op);
   void print(tile::BlockIndexOp op);
   void print(tile::SharedOp op);
@@ -155,7 +156,7 @@ void BodyPrinter::print(tile::BlockIndexOp op) {
 void BodyPrinter::print(tile::SharedOp op) {
   const tile::SharedType type = op.getType();
   const std::string name = declare(op.getBuffer(), tile::stringifyRole(op.getRole()));
-  if (op.getRole() == tile::Role::Sums)
+  if (op.getRole() == tile::Role::Sums || op.getRole() == tile::Role::Splits)
     line("float *const {} = (float *)(shared + {}); // {} bytes", name, *op.getOffset(),
          type.getBytes());
   else
@@ -208,10 +209,11 @@ void BodyPrinter::print(mlir::Operation *op) {
       .Case([&](tile::AccumulatorOp o) {
         line("float {}{} = {{}};", declare(o.getSums(), "acc"), array(o.getType()));
       })
-      .Case([&](tile::GridSizeOp o) {
-        constexpr const char *kSizes[] = {"gridDim.x", "gridDim.y", "gridDim.z"};
-        expressions[o.getSize()] = {kSizes[size_t(o.getAxis())], false};
-      })
+      .Case([&](tile::FirstItemOp o) { expressions[o.getItem()] = {"first_item<tile>()", false}; })
+      .Case([&](tile::ItemStepOp o) { expressions[o.getItem()] = {"item_step<tile>()", false}; })
+      .Case([&](tile::ClusterBarrierOp) { call("gptqc/meeting.cuh", "cluster_barrier();"); })
+      .Case<tile::OpenMeetingOp, tile::InitializeMeetingOp, tile::SendOp, tile::StoreMetOp>(
+          [&](auto o) { printMeeting(o); })
       .Case<tile::SpecializeOp, tile::OpenStreamOp, tile::OpenSliceOp, tile::OpenMailboxOp,
             tile::StartStreamingOp, tile::FirstUnitOp, tile::LastUnitOp, tile::NextUnitOp,
             tile::RewindOp, tile::AdvanceOp, tile::LoadSliceOp, tile::AccumulateUnitOp,
@@ -236,9 +238,8 @@ void BodyPrinter::print(tile::SpecializeOp op) {
 void BodyPrinter::printState(mlir::Operation *op) {
   llvm::TypeSwitch<mlir::Operation *>(op)
       .Case([&](tile::OpenStreamOp o) {
-        const std::string rings = whole(o.getRings()), split = whole(o.getSplit());
-        line("weight_stream<layer, tile> {}({}, args, {});", declare(o.getStream(), "stream"),
-             rings, split);
+        const std::string rings = whole(o.getRings());
+        line("weight_stream<layer, tile> {}({}, args);", declare(o.getStream(), "stream"), rings);
       })
       .Case([&](tile::OpenSliceOp o) {
         const std::string slices = whole(o.getSlices()), tokens = whole(o.getTokens());
@@ -270,6 +271,24 @@ void BodyPrinter::printState(mlir::Operation *op) {
              whole(o.getStep()));
       })
       .Case([&](tile::SpecializeOp o) { print(o); });
+}
+
+void BodyPrinter::printMeeting(mlir::Operation *op) {
+  headers.insert("gptqc/meeting.cuh");
+  llvm::TypeSwitch<mlir::Operation *>(op)
+      .Case([&](tile::OpenMeetingOp o) {
+        const std::string buffer = whole(o.getBuffer());
+        line("splits_meeting<layer, tile> {}({});", declare(o.getMeeting(), "meeting"), buffer);
+      })
+      .Case([&](tile::InitializeMeetingOp o) { line("{}.initialize();", whole(o.getMeeting())); })
+      .Case([&](tile::SendOp o) {
+        line("{}.send(args, {}, {});", whole(o.getMeeting()), whole(o.getPosted()),
+             whole(o.getTokens()));
+      })
+      .Case([&](tile::StoreMetOp o) {
+        line("{}.store(args, {}, {});", whole(o.getMeeting()), whole(o.getItem()),
+             whole(o.getTokens()));
+      });
 }
 
 void BodyPrinter::printGemv(mlir::Operation *op) {
@@ -358,13 +377,16 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
     source += fmt::format("#include \"{}\"\n", header);
   source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(descriptor, schedule) +
             "\n} // namespace\n\n";
-  source += fmt::format("extern \"C\" __global__ void __launch_bounds__({}, 1)\n"
+  result.launch = launchFacts(descriptor, schedule);
+  const std::string cluster =
+      result.launch.cluster > 1 ? fmt::format(" __cluster_dims__({}, 1, 1)", result.launch.cluster)
+                                : "";
+  source += fmt::format("extern \"C\" __global__ void __launch_bounds__({}, 1){}\n"
                         "{}(const __grid_constant__ gptqc::linear_args args) {{\n"
                         "  using namespace gptqc;\n"
                         "  GPTQC_SHARED_MEMORY(shared);\n",
-                        schedule.threads(), kernel.getSymName().str());
+                        schedule.threads(), cluster, kernel.getSymName().str());
   source += body.text + "}\n";
-  result.launch = launchFacts(descriptor, schedule);
   result.launch.entry = kernel.getSymName().str();
   result.launch.sharedBytes = int64_t(*kernel.getSharedBytes());
   return result;

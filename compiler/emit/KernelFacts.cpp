@@ -74,7 +74,10 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   facts.threads = s.threads();
   facts.tileN = s.tileN;
   facts.tileM = s.tileM;
-  facts.splitK = s.splitK;
+  if (s.family == Family::Gemv)
+    facts.cluster = s.splitK;
+  else
+    facts.splitK = s.splitK;
   // simt reads single elements whatever its schedule says.
   facts.xVector = s.family == Family::Simt ? 2 : s.xVector;
   facts.paddedN = layout.paddedN;

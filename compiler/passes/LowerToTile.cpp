@@ -58,8 +58,10 @@ private:
     return forOp;
   }
   void placeBlock();
-  mlir::scf::ForOp itemLoop(Value first);
-  void buildStreaming(Value rings, Value slices, Value mailbox, Value first, Value split);
+  mlir::scf::ForOp itemLoop();
+  void roleBarrier();
+  void buildStreaming(Value rings, Value slices, Value mailbox);
+  void buildReducing(Value mailbox, Value meeting);
   void multiplyStage(Value weights, Value scales, Value activations, Value sums, Value slot,
                      Value kTile);
 };
@@ -144,24 +146,32 @@ void KernelBuilder::buildSimt() {
   tile::StoreOp::create(builder, loc, totals, rows, tokens);
 }
 
-/// A persistent block's items: from its own index on, in steps of the grid.
-mlir::scf::ForOp KernelBuilder::itemLoop(Value first) {
-  Value step = tile::GridSizeOp::create(builder, loc, builder.getIndexType(), tile::Axis::Rows);
+/// A persistent block's items: from its first on, in steps of the grid.
+mlir::scf::ForOp KernelBuilder::itemLoop() {
+  mlir::Type index = builder.getIndexType();
+  Value first = tile::FirstItemOp::create(builder, loc, index);
+  Value step = tile::ItemStepOp::create(builder, loc, index);
   return loop(first, constant(plan.items(schedule)), step, "item");
+}
+
+/// What separates the initialization of the barriers in shared memory from their use.
+void KernelBuilder::roleBarrier() {
+  if (schedule.splitK > 1)
+    tile::ClusterBarrierOp::create(builder, loc);
+  else
+    tile::BarrierOp::create(builder, loc);
 }
 
 /// The streaming warps: for every item, for the units of the warp's slice of k, for chunks of
 /// steps.
-void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox, Value first,
-                                   Value split) {
+void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox) {
   mlir::MLIRContext *context = builder.getContext();
-  Value stream =
-      tile::OpenStreamOp::create(builder, loc, tile::StreamType::get(context), rings, split);
+  Value stream = tile::OpenStreamOp::create(builder, loc, tile::StreamType::get(context), rings);
   Value slice =
       tile::OpenSliceOp::create(builder, loc, tile::SliceType::get(context), slices, tokens);
   tile::StartStreamingOp::create(builder, loc, stream, slice, tokens, schedule.xVector == 2);
-  tile::BarrierOp::create(builder, loc);
-  auto items = itemLoop(first);
+  roleBarrier();
+  auto items = itemLoop();
   builder.setInsertionPointToStart(items.getBody());
   Value sums = tile::AccumulatorOp::create(
       builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
@@ -187,29 +197,48 @@ void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox, Val
   tile::PostOp::create(builder, loc, mailbox, sums);
 }
 
+/// The reducing warps: take the sums of every item and store it, alone or with the cluster.
+void KernelBuilder::buildReducing(Value mailbox, Value meeting) {
+  tile::InitializeMailboxOp::create(builder, loc, mailbox);
+  if (meeting)
+    tile::InitializeMeetingOp::create(builder, loc, meeting);
+  roleBarrier();
+  auto items = itemLoop();
+  builder.setInsertionPointToStart(items.getBody());
+  Value item = items.getInductionVar();
+  Value posted =
+      tile::TakeOp::create(builder, loc, tile::PostedType::get(builder.getContext()), mailbox);
+  if (meeting)
+    tile::SendOp::create(builder, loc, meeting, posted, tokens);
+  else
+    tile::ReduceAndStoreOp::create(builder, loc, posted, item, tokens);
+  tile::GiveBackOp::create(builder, loc, mailbox);
+  if (meeting)
+    tile::StoreMetOp::create(builder, loc, meeting, item, tokens);
+}
+
 void KernelBuilder::buildGemv() {
+  mlir::MLIRContext *context = builder.getContext();
   Value rings = shared(tile::Role::Weights, plan.weightBytes + plan.scaleBytes,
                        int64_t(schedule.kWarps) * schedule.stages);
   Value slices = shared(tile::Role::Activations, plan.activationBytes, schedule.kWarps);
-  Value buffer = shared(tile::Role::Sums, plan.sumsBytes);
-  mlir::Type index = builder.getIndexType();
-  Value first = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Rows);
-  tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);
-  Value split = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Split);
-  Value mailbox = tile::OpenMailboxOp::create(builder, loc,
-                                              tile::MailboxType::get(builder.getContext()), buffer);
+  Value sums = shared(tile::Role::Sums, plan.sumsBytes);
+  Value splits = schedule.splitK > 1 ? shared(tile::Role::Splits, plan.splitsBytes) : Value();
+  tokens = tile::BlockIndexOp::create(builder, loc, builder.getIndexType(), tile::Axis::Tokens);
+  Value mailbox = tile::OpenMailboxOp::create(builder, loc, tile::MailboxType::get(context), sums);
+  Value meeting;
+  if (splits)
+    meeting = tile::OpenMeetingOp::create(builder, loc, tile::MeetingType::get(context), splits);
   auto roles = tile::SpecializeOp::create(builder, loc);
-  builder.createBlock(&roles.getStreaming());
-  buildStreaming(rings, slices, mailbox, first, split);
-  builder.createBlock(&roles.getReducing());
-  tile::InitializeMailboxOp::create(builder, loc, mailbox);
-  tile::BarrierOp::create(builder, loc);
-  auto items = itemLoop(first);
-  builder.setInsertionPointToStart(items.getBody());
-  Value posted =
-      tile::TakeOp::create(builder, loc, tile::PostedType::get(builder.getContext()), mailbox);
-  tile::ReduceAndStoreOp::create(builder, loc, posted, items.getInductionVar(), tokens);
-  tile::GiveBackOp::create(builder, loc, mailbox);
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.createBlock(&roles.getStreaming());
+    buildStreaming(rings, slices, mailbox);
+    builder.createBlock(&roles.getReducing());
+    buildReducing(mailbox, meeting);
+  }
+  if (splits) // a block's shared memory must outlive what the others send to it
+    tile::ClusterBarrierOp::create(builder, loc);
 }
 
 llvm::LogicalResult lower(gptq::LinearOp op) {

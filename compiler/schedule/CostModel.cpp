@@ -120,13 +120,15 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kGatherLatency = 4500;  // of X through the permutation, less what streams
   constexpr double kUnitInstructions = 68; // wait, copies and addresses
   constexpr double kSchedulers = 4, kIssueRate = 0.8;
+  constexpr double kCluster = 1500; // its launch, its barriers, the last sums
   const TilePlan plan = TilePlan::of(d, s);
   const double items = double(plan.items(s)), sms = t.plannedSmCount();
   const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
-  const double rows =
-      std::min(items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / tokenBlocks)));
-  const double perSm = std::ceil(rows * tokenBlocks / sms);                // blocks
-  const double slice = std::ceil(double(plan.kTiles) / s.kWarps);          // the longest
+  const double rows = std::min(
+      items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / (tokenBlocks * s.splitK))));
+  const double perSm = std::ceil(rows * tokenBlocks * s.splitK / sms); // blocks
+  const double slice =
+      std::ceil(std::ceil(double(plan.kTiles) / s.splitK) / s.kWarps);     // the longest
   const double units = slice * s.kWarps * std::ceil(items / rows) * perSm; // of an SM
   const double chunks = double(plan.warpSteps) / plan.flushSteps;
   const double instructions =
@@ -148,7 +150,7 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double reduce = perSm * double(s.tileN) * std::min<double>(s.tileM, tokensOf(d)) *
                         s.kWarps / 32 / s.reduceWarps();
   return kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) + fill + tail +
-         reduce;
+         reduce + (s.splitK > 1 ? kCluster : 0);
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {

@@ -99,8 +99,11 @@ Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
     return refuse(s, "the weight rows must be {}, {} or {}", 16 * parts, 32 * parts, 64 * parts);
   if (s.tileM % 8 != 0 || s.tileM > 32)
     return refuse(s, "the tokens must be a multiple of 8, 32 at most");
-  if (s.splitK != 1)
-    return refuse(s, "the blocks of gemv do not split k; use splitk1");
+  if (s.splitK != 1 && !t.hasClusters())
+    return refuse(s, "the blocks that split k form a cluster, which sm_{} has not; use splitk1",
+                  t.capability);
+  if (s.splitK != 1 && s.splitK != 2 && s.splitK != 4 && s.splitK != 8)
+    return refuse(s, "clusters have 2, 4 or 8 blocks; use one of these for splitk");
   const TilePlan plan = TilePlan::of(d, s);
   const int columns = std::max(64, chunkK(d.bits));
   if (s.tileK % columns != 0 || s.tileK > 1024 || plan.layout.paddedK % s.tileK != 0)
@@ -159,12 +162,13 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
   for (int tiles : {1, 2, 4})
     for (int tileK : {64, 128, 256, 512})
       for (int warps : {4, 8, 12, 16})
-        for (int stages : {2, 3, 4, 6}) {
-          s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
-          s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages;
-          if (ScheduleSpace::check(d, t, s).ok())
-            found.push_back(s);
-        }
+        for (int stages : {2, 3, 4, 6})
+          for (int splitK : {1, 2, 4, 8}) {
+            s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
+            s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages, s.splitK = splitK;
+            if (ScheduleSpace::check(d, t, s).ok())
+              found.push_back(s);
+          }
 }
 
 } // namespace

@@ -52,6 +52,12 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   plan.sumsBytes = int64_t(2) * s.kWarps * s.tileM * (s.tileN + 4) * 4 + kBarrierBytes;
   plan.sharedBytes = alignShared(s.kWarps * s.stages * (plan.weightBytes + plan.scaleBytes)) +
                      alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.sumsBytes);
+  if (s.splitK > 1) {
+    constexpr int64_t kSplitBarrierBytes = 16;
+    plan.splitsBytes =
+        int64_t(2) * s.splitK * s.tileM * s.tileN * 4 + (s.splitK + 1) * kSplitBarrierBytes;
+    plan.sharedBytes += alignShared(plan.splitsBytes);
+  }
   const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
   const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 16 : 6);
   plan.registers =

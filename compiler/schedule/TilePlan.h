@@ -30,6 +30,7 @@ struct TilePlan {
   int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit; gemv: of one warp's slice
   int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp; gemv: mailbox
   int64_t sharedBytes = 0;     ///< of the block; mma: sums overlay the stages, dead by then
+  int64_t splitsBytes = 0;     ///< gemv: where the blocks of a cluster add their sums up
   int xRows = 0;               ///< gemv: most tokens of a block
   int registers = 0;           ///< estimate per thread
 

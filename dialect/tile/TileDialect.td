@@ -55,6 +55,7 @@ def Tile_StreamType : Tile_StateType<"Stream", "stream", "a warp's stream of wei
 def Tile_SliceType : Tile_StateType<"Slice", "slice", "a warp's columns of X">;
 def Tile_UnitType : Tile_StateType<"Unit", "unit", "a weight unit that has arrived">;
 def Tile_MailboxType : Tile_StateType<"Mailbox", "mailbox", "where warps hand over the sums of items">;
+def Tile_MeetingType : Tile_StateType<"Meeting", "meeting", "where the blocks of a cluster add their sums up">;
 def Tile_PostedType : Tile_StateType<"Posted", "posted", "the sums of one item, of all k warps">;
 
 class Tile_Enum<string className, string text, list<I32EnumAttrCase> cases>
@@ -73,7 +74,8 @@ def Tile_AxisAttr : Tile_EnumAttr<Tile_Axis, "axis">;
 
 def Tile_Role : Tile_Enum<"Role", "what a shared-memory buffer holds", [
   I32EnumAttrCase<"Weights", 0, "weights">, I32EnumAttrCase<"Scales", 1, "scales">,
-  I32EnumAttrCase<"Activations", 2, "activations">, I32EnumAttrCase<"Sums", 3, "sums">]>;
+  I32EnumAttrCase<"Activations", 2, "activations">, I32EnumAttrCase<"Sums", 3, "sums">,
+  I32EnumAttrCase<"Splits", 4, "splits">]>;
 def Tile_RoleAttr : Tile_EnumAttr<Tile_Role, "role">;
 
 def Tile_Scaling : Tile_Enum<"Scaling", "where the group scales are applied", [

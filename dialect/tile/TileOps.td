@@ -165,18 +165,24 @@ def Tile_SpecializeOp : Tile_Op<"specialize", [NoRegionArguments, SingleBlock, N
   let assemblyFormat = "`streaming` $streaming `reducing` $reducing attr-dict";
 }
 
-def Tile_GridSizeOp : Tile_Op<"grid_size"> {
-  let summary = "blocks along an axis of the grid";
-  let arguments = (ins Tile_AxisAttr:$axis);
-  let results = (outs Index:$size);
-  let assemblyFormat = "$axis attr-dict";
+class Tile_ItemOp<string mnemonic, string what> : Tile_Op<mnemonic> {
+  let summary = what;
+  let results = (outs Index:$item);
+  let assemblyFormat = "attr-dict";
+}
+def Tile_FirstItemOp : Tile_ItemOp<"first_item", "the first row tile of a persistent block">;
+def Tile_ItemStepOp : Tile_ItemOp<"item_step", "from one row tile of a persistent block to the next">;
+
+def Tile_ClusterBarrierOp : Tile_Op<"cluster_barrier"> {
+  let summary = "wait for all threads of the cluster";
+  let assemblyFormat = "attr-dict";
 }
 
 def Tile_OpenStreamOp : Tile_Op<"open_stream"> {
-  let summary = "a warp's stream over its k slice of a split, through its ring";
-  let arguments = (ins Tile_SharedType:$rings, Index:$split);
+  let summary = "a warp's stream over its k slice, through its ring";
+  let arguments = (ins Tile_SharedType:$rings);
   let results = (outs Tile_StreamType:$stream);
-  let assemblyFormat = "$rings `,` `split` $split attr-dict `:` type($rings)";
+  let assemblyFormat = "$rings attr-dict `:` type($rings)";
 }
 
 def Tile_OpenSliceOp : Tile_Op<"open_slice"> {
@@ -280,6 +286,31 @@ def Tile_ReduceAndStoreOp : Tile_Op<"reduce_and_store"> {
   let summary = "add the k warps' sums up in order; bias, activation function, store";
   let arguments = (ins Tile_PostedType:$posted, Index:$item, Index:$tokens);
   let assemblyFormat = "$posted `,` `item` $item `,` `tokens` $tokens attr-dict";
+}
+
+def Tile_OpenMeetingOp : Tile_Op<"open_meeting"> {
+  let summary = "where the blocks of a cluster, each with its part of k, add the sums of items up";
+  let arguments = (ins Tile_SharedType:$buffer);
+  let results = (outs Tile_MeetingType:$meeting);
+  let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+}
+
+def Tile_InitializeMeetingOp : Tile_Op<"initialize_meeting"> {
+  let summary = "initialize the meeting's barriers";
+  let arguments = (ins Tile_MeetingType:$meeting);
+  let assemblyFormat = "$meeting attr-dict";
+}
+
+def Tile_SendOp : Tile_Op<"send"> {
+  let summary = "add the k warps' sums up in order and send them to the item's owner";
+  let arguments = (ins Tile_MeetingType:$meeting, Tile_PostedType:$posted, Index:$tokens);
+  let assemblyFormat = "$meeting `,` $posted `,` `tokens` $tokens attr-dict";
+}
+
+def Tile_StoreMetOp : Tile_Op<"store_met"> {
+  let summary = "the owner adds the blocks' sums up in order; bias, activation function, store";
+  let arguments = (ins Tile_MeetingType:$meeting, Index:$item, Index:$tokens);
+  let assemblyFormat = "$meeting `,` `item` $item `,` `tokens` $tokens attr-dict";
 }
 
 //===-- The end of a tile ---------------------------------------------------------------------------===//

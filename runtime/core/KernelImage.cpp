@@ -118,6 +118,7 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("x_vector", image.launch.xVector, 1, 256);
   launch.number("padded_n", image.launch.paddedN, 0, kAny);
   launch.flag("persistent", image.launch.persistent);
+  launch.number("cluster", image.launch.cluster, 1, 16);
   launch.flag("uses_permutation", image.launch.usesPermutation);
 
   HeaderReader resources(child("resources"));
@@ -153,6 +154,7 @@ nlohmann::json kernelFactsToJson(const KernelImage &image) {
             {"x_vector", launch.xVector},
             {"padded_n", launch.paddedN},
             {"persistent", launch.persistent},
+            {"cluster", launch.cluster},
             {"uses_permutation", launch.usesPermutation}}},
           {"resources",
            {{"registers", resources.registers},

@@ -14,7 +14,7 @@ namespace gptqc {
 
 /// Filled by the emitter. Grid: x = ceil(tiled rows / tileN) with tiled rows = Np (all parts), y =
 /// ceil(M / tileM), z = splitK. A persistent kernel's blocks walk over the row tiles: x is then as
-/// many as are resident at once, at most.
+/// many as are resident at once, at most; the blocks of a cluster share their row tiles.
 struct LaunchFacts {
   std::string entry = "gptqc_linear"; ///< extern "C" name inside the cubin
   int threads = 0;                    ///< per block
@@ -25,6 +25,7 @@ struct LaunchFacts {
   int xVector = 16;             ///< X base and row stride must be multiples of this many bytes
   int64_t paddedN = 0;          ///< Np
   bool persistent = false;      ///< any grid x covers all rows
+  int cluster = 1;              ///< blocks of a cluster, along x; grid x is a multiple
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
 
   bool operator==(const LaunchFacts &) const = default;

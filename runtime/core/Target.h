@@ -32,6 +32,7 @@ struct Target {
   /// Multiprocessors to plan for: smCount, or a typical part of this capability when it is unknown.
   int plannedSmCount() const;
   bool hasCpAsync() const { return capability >= 80; }
+  bool hasClusters() const { return capability >= 90; }
   bool hasBf16Mma() const { return capability >= 80; }
 };
 

@@ -43,6 +43,28 @@ struct CuMemcpy2D {
 };
 static_assert(sizeof(CuMemcpy2D) == 128);
 
+/// CUlaunchAttribute, as far as we set any.
+struct CuLaunchAttribute {
+  int id;
+  int padding;
+  union {
+    struct {
+      unsigned x, y, z;
+    } cluster;
+    char bytes[64];
+  };
+};
+static_assert(sizeof(CuLaunchAttribute) == 72);
+
+/// CUlaunchConfig.
+struct CuLaunchConfig {
+  unsigned gridX, gridY, gridZ, blockX, blockY, blockZ, sharedBytes;
+  CuStream stream;
+  CuLaunchAttribute *attributes;
+  unsigned attributeCount;
+};
+static_assert(sizeof(CuLaunchConfig) == 56);
+
 /// The functions of DriverApi.def, resolved. Immutable, shared by everything that uses the GPU.
 struct DriverApi {
 #define X(name, parameters) CuResult(*name) parameters = nullptr;

@@ -41,8 +41,7 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
   GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes));
   if (facts.persistent) {
-    GPTQC_ASSIGN(const int perSm, kernel.kernel.residentBlocks(facts.threads));
-    kernel.residentBlocks = int64_t(perSm) * device.target().plannedSmCount();
+    GPTQC_ASSIGN(kernel.residentBlocks, kernel.kernel.residentBlocks(facts.threads, facts.cluster));
   }
   return kernel;
 }
@@ -50,8 +49,8 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
 int64_t LinearKernel::blocksN(int64_t tokens) const {
   if (!facts.persistent)
     return facts.blocksN();
-  const int64_t others = facts.blocksM(tokens) * facts.splitK;
-  return std::clamp<int64_t>(residentBlocks / others, 1, facts.blocksN());
+  const int64_t others = facts.blocksM(tokens) * facts.splitK * facts.cluster;
+  return std::clamp<int64_t>(residentBlocks / others, 1, facts.blocksN()) * facts.cluster;
 }
 
 int64_t LinearKernel::launchTokens() const {

@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kAttributeRegisters = 4, kAttributeMaxDynamicShared = 8; // CUfunction_attribute
 constexpr CuResult kNoBinaryForGpu = 209, kInvalidPtx = 218, kInvalidImage = 200;
+constexpr int kLaunchAttributeClusterDimension = 4; // CUlaunchAttributeID
 constexpr int64_t kDefaultSharedBytes = 48 * 1024;
 
 } // namespace
@@ -91,19 +92,36 @@ Result<int> Function::registers() const {
   return value;
 }
 
-Result<int> Function::residentBlocks(int threads) const {
+Result<int64_t> Function::residentBlocks(int threads, int cluster) const {
   const Device &device = module->device;
   const ContextScope scope(device);
-  int blocks = 0;
-  GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                             &blocks, function, threads, size_t(dynamicShared)),
-                         "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+  int64_t blocks = 0;
+  if (cluster == 1) {
+    int perSm = 0;
+    GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                               &perSm, function, threads, size_t(dynamicShared)),
+                           "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
+    blocks = int64_t(perSm) * device.target().plannedSmCount();
+  } else {
+    CuLaunchAttribute attribute = {};
+    attribute.id = kLaunchAttributeClusterDimension;
+    attribute.cluster = {unsigned(cluster), 1, 1};
+    CuLaunchConfig config = {};
+    config.gridX = unsigned(cluster), config.gridY = config.gridZ = 1;
+    config.blockX = unsigned(threads), config.blockY = config.blockZ = 1;
+    config.sharedBytes = unsigned(dynamicShared);
+    config.attributes = &attribute;
+    config.attributeCount = 1;
+    int clusters = 0;
+    GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveClusters(&clusters, function, &config),
+                           "cuOccupancyMaxActiveClusters"));
+    blocks = int64_t(clusters) * cluster;
+  }
   if (blocks < 1)
-    return makeError(
-        Code::Unsupported,
-        "kernel entry '{}': no block of {} threads with {} bytes of shared memory fits "
-        "on an SM",
-        entry, threads, dynamicShared);
+    return makeError(Code::Unsupported,
+                     "kernel entry '{}': no cluster of {} blocks of {} threads with {} bytes of "
+                     "shared memory fits on the device",
+                     entry, cluster, threads, dynamicShared);
   return blocks;
 }
 

@@ -26,8 +26,9 @@ public:
   int64_t sharedBytes() const { return dynamicShared; }
   /// Registers per thread, as the driver says.
   Result<int> registers() const;
-  /// Blocks of `threads` threads that one SM holds at once; at least 1.
-  Result<int> residentBlocks(int threads) const;
+  /// Blocks of `threads` threads that the device holds at once, in clusters of `cluster` blocks; at
+  /// least one cluster.
+  Result<int64_t> residentBlocks(int threads, int cluster) const;
 
 private:
   friend class Module;

@@ -8,7 +8,7 @@
 // into a block; tile::m rounds it up to whole fragments) and reduce_warps.
 //
 // Terms: a *unit* is what one ring slot holds, tile::k columns of tile::n rows with their scales;
-// an *item* is one row tile of the block; a block takes items blockIdx.x, + gridDim.x, ...
+// an *item* is one row tile of the block; a block walks over its items in steps of the grid.
 #ifndef GPTQC_TEMPLATES_GEMV_CUH
 #define GPTQC_TEMPLATES_GEMV_CUH
 
@@ -223,11 +223,10 @@ GPTQC_DEVICE float sum_of_warps(const float *sums, int m, int c) {
   return sum;
 }
 
-/// Adds the k warps' sums up, in order, and stores the item; gate and up rows, bias
-/// and tails as in store_tile.
-template <typename layer, typename tile>
-GPTQC_DEVICE void reduce_and_store(const linear_args &args, const float *sums, int item,
-                                   int block_m) {
+/// Stores an item from total(m, c), the sum of row c for token m; gate and up rows, bias and tails
+/// as in store_tile. All reducing threads share the work.
+template <typename layer, typename tile, typename sum>
+GPTQC_DEVICE void store_item(const linear_args &args, int item, int block_m, const sum &total) {
   constexpr int columns = tile::n / layer::parts;
   const int rows = (int)min_of((i64)tile::m, (i64)args.m - (i64)block_m * tile::m);
   for (int i = threadIdx.x - tile::k_warps * 32; i < rows * columns; i += tile::reduce_warps * 32) {
@@ -235,10 +234,18 @@ GPTQC_DEVICE void reduce_and_store(const linear_args &args, const float *sums, i
     const i64 column = (i64)item * columns + c;
     if (column >= layer::n / layer::parts)
       continue;
-    const float up = layer::parts == 2 ? sum_of_warps<layer, tile>(sums, m, c + columns) : 0.0f;
-    args.y[((i64)block_m * tile::m + m) * args.ldy + column] = layer::out::from_float(
-        finish_element<layer>(args, sum_of_warps<layer, tile>(sums, m, c), up, column));
+    const float up = layer::parts == 2 ? total(m, c + columns) : 0.0f;
+    args.y[((i64)block_m * tile::m + m) * args.ldy + column] =
+        layer::out::from_float(finish_element<layer>(args, total(m, c), up, column));
   }
+}
+
+/// Adds the k warps' sums up, in order, and stores the item.
+template <typename layer, typename tile>
+GPTQC_DEVICE void reduce_and_store(const linear_args &args, const float *sums, int item,
+                                   int block_m) {
+  store_item<layer, tile>(args, item, block_m,
+                          [&](int m, int c) { return sum_of_warps<layer, tile>(sums, m, c); });
 }
 
 } // namespace gptqc

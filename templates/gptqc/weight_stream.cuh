@@ -40,10 +40,15 @@ template <typename layer, typename tile> GPTQC_DEVICE int first_unit(int split) 
   return min_of(split * g::split_units, g::units);
 }
 
+/// With split_k > 1 the blocks of a cluster share their items, each with its part of k.
+template <typename tile> GPTQC_DEVICE int first_item() { return blockIdx.x / tile::split_k; }
+template <typename tile> GPTQC_DEVICE int item_step() { return gridDim.x / tile::split_k; }
+
 /// The k slice of this warp, in units.
 template <typename layer, typename tile> struct unit_range {
   int begin, end;
-  __device__ __forceinline__ explicit unit_range(int split) {
+  __device__ __forceinline__ unit_range() {
+    const int split = blockIdx.x % tile::split_k;
     const int first = first_unit<layer, tile>(split),
               count = first_unit<layer, tile>(split + 1) - first;
     begin = first + warp_id() * count / tile::k_warps;
@@ -115,8 +120,8 @@ template <typename layer, typename tile> struct weight_stream {
   const u8 *scale_from[piece_rounds]; // whole groups: of the next unit; else of group 0
   int scale_to[piece_rounds];         // in the slot, less this lane's 16 bytes
 
-  __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args, int split)
-      : range(split), item(blockIdx.x) {
+  __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args)
+      : item(first_item<tile>()) {
     read_slot = rings + warp_id() * g::ring_bytes;
     ring_end = read_slot + g::ring_bytes;
     copy_slot = read_slot + lane_id() * 16;
@@ -179,8 +184,8 @@ template <typename layer, typename tile> struct weight_stream {
       copy_scale_rows(args);
       copy_slot = next_slot(copy_slot);
       if (--units_left == 0) {
-        item += gridDim.x;
-        items_left -= gridDim.x;
+        item += item_step<tile>();
+        items_left -= item_step<tile>();
         units_left = range.end - range.begin;
         seek(args);
       }

@@ -111,9 +111,9 @@ std::string compileRow(Compiler &compiler, const Row &row) {
     return d->print() + ": no code or no resource report";
   if (image->launch.sharedBytes + image->resources.staticSharedBytes > t.maxSharedMemory())
     return d->print() + ": more shared memory than " + t.arch() + " has";
-  const bool mmaExpected = !schedule && (t.hasBf16Mma() || d->act == DType::F16);
-  if (mmaExpected && !image->schedule.starts_with("mma "))
-    return d->print() + ": the default is '" + image->schedule + "', not mma";
+  const bool hasTensorCores = t.hasBf16Mma() || d->act == DType::F16;
+  if (!schedule && hasTensorCores && image->schedule.starts_with("simt "))
+    return d->print() + ": the default is '" + image->schedule + "', on tensor cores";
   return "";
 }
 

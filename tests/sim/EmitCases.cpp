@@ -51,9 +51,10 @@ std::string section(const Line &line, const KernelSource &kernel, int number) {
       "     reinterpret_cast<gptqc::sim::KernelEntry>({4}),\n",
       number, line.descriptor.print(), line.target.print(), line.schedule.print(), facts.entry);
   text += fmt::format(
-      "     {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}}},\n     {{{}}}}});\n#undef {}\n\n",
+      "     {{\"{}\", {}, {}, {}, {}, {}, {}, {}, {}, {}, {}}},\n     {{{}}}}});\n#undef {}\n\n",
       facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
-      facts.xVector, facts.paddedN, facts.usesPermutation, line.tokens, facts.entry);
+      facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.usesPermutation,
+      line.tokens, facts.entry);
   return text;
 }
 

@@ -104,7 +104,11 @@ Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &
 
   Launch launch;
   const Call call = {kernel, addBuffers(launch, data, m)};
-  launch.grid = {unsigned(facts.blocksN()), unsigned(facts.blocksM(m)), unsigned(facts.splitK)};
+  // A persistent kernel gets too few blocks, so that they walk over several row tiles.
+  const int64_t blocksN = facts.persistent ? (facts.blocksN() + 2) / 3 : facts.blocksN();
+  launch.grid = {unsigned(blocksN * facts.cluster), unsigned(facts.blocksM(m)),
+                 unsigned(facts.splitK)};
+  launch.cluster = facts.cluster;
   launch.threads = facts.threads;
   launch.sharedBytes = size_t(facts.sharedBytes);
   launch.kernel = [](const void *context) {

@@ -1,6 +1,7 @@
 // The fake driver's functions. Built twice: FAKE_OLD leaves a symbol out, as a driver of long ago
 // would.
 #include "tests/runtime/device/FakeDriver.h"
+#include "runtime/device/DriverApi.h"
 
 #include "runtime/device/DriverApi.h"
 
@@ -247,6 +248,10 @@ int cuFuncGetAttribute(int *value, int, void *) {
 }
 int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t) {
   *blocks = state.residentBlocks;
+  return 0;
+}
+int cuOccupancyMaxActiveClusters(int *clusters, void *, const gptqc::CuLaunchConfig *config) {
+  *clusters = state.smCount * state.residentBlocks / int(config->attributes->cluster.x);
   return 0;
 }
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,

@@ -208,6 +208,22 @@ TEST_F(LinearKernelTest, PersistentBlocksFillTheDeviceAndNoMore) {
   }
 }
 
+TEST_F(LinearKernelTest, TheBlocksOfAClusterShareTheirRowTiles) {
+  const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  workspace.emplace();
+  KernelImage image = imageFor(matrix.descriptor, {1, 16});
+  image.launch.persistent = true;
+  image.launch.cluster = 8;
+  for (const int tileN : {64, 1024}) { // more row tiles than clusters, and fewer
+    image.launch.tileN = tileN;
+    const auto kernel = LinearKernel::load(*device, image);
+    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+    ASSERT_TRUE(run(*kernel, 16, 64).ok());
+    EXPECT_EQ(fake.launches[0].gridX, 8u * std::min(132 / 8, 4096 / tileN));
+  }
+}
+
 TEST_F(LinearKernelTest, NoTokensAreNoWork) {
   const QuantizedMatrix matrix = makeMatrix(4, 64, 128, 64, false);
   layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
