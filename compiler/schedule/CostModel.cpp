@@ -17,7 +17,7 @@ constexpr double kStageOverhead = 60;        // wait, barrier and address arithm
 constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandwidth
 constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
-constexpr double kFriction = 2.2;            // of an mma k loop; measured, H200, all shapes
+constexpr double kFriction = 2.8;            // of an mma k loop; measured, H200, all shapes
 constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
 constexpr int kComfortableRegisters = 160;   // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
@@ -120,16 +120,18 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kGatherLatency = 4500;  // of X through the permutation, less what streams
   constexpr double kUnitInstructions = 68; // wait, copies and addresses
   constexpr double kSchedulers = 4, kIssueRate = 0.8;
-  constexpr double kCluster = 1500; // its launch, its barriers, the last sums
+  constexpr double kCluster = 1500;   // its launch, its barriers
+  constexpr double kMeetRound = 3500; // of an item: its sums cross the cluster and are released
   const TilePlan plan = TilePlan::of(d, s);
   const double items = double(plan.items(s)), sms = t.plannedSmCount();
   const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
   const double rows = std::min(
       items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / (tokenBlocks * s.splitK))));
+  const double rounds = std::ceil(items / rows);
   const double perSm = std::ceil(rows * tokenBlocks * s.splitK / sms); // blocks
-  const double slice =
-      std::ceil(std::ceil(double(plan.kTiles) / s.splitK) / s.kWarps);     // the longest
-  const double units = slice * s.kWarps * std::ceil(items / rows) * perSm; // of an SM
+  const double slice = std::ceil(std::ceil(double(plan.kTiles) / s.splitK) / s.kWarps);
+  const double units =
+      slice * s.kWarps * rounds * perSm; // of an SM, if all slices were the longest
   const double chunks = double(plan.warpSteps) / plan.flushSteps;
   const double instructions =
       kUnitInstructions +
@@ -140,17 +142,20 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double inFlight = warps * (s.stages - 1) * double(plan.weightBytes);
   const double stream = units * double(plan.weightBytes + plan.scaleBytes) / kDramBytesPerCycle /
                         std::min(1.0, inFlight / kBytesInFlight);
-  const double compute =
-      units * instructions / std::min(kSchedulers, warps) / std::min(1.0, warps / 12.0 + 0.2);
+  // Few warps leave the latency of their products bare.
+  const double compute = units * instructions / std::min(kSchedulers, warps) /
+                         std::min(1.0, 1.5 * warps / (warps + 8));
   // What the warps compute when their last units have arrived.
   const double tail = 0.5 * warps * instructions / kSchedulers / kIssueRate;
   const double fill = s.xVector == 2
                           ? std::max(0.0, kGatherLatency - inFlight / kDramBytesPerCycle)
                           : perSm * s.kWarps * double(plan.activationBytes) / kSharedLineBytes;
-  const double reduce = perSm * double(s.tileN) * std::min<double>(s.tileM, tokensOf(d)) *
-                        s.kWarps / 32 / s.reduceWarps();
-  return kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) + fill + tail +
-         reduce + (s.splitK > 1 ? kCluster : 0);
+  const double reduceItem =
+      double(s.tileN) * std::min<double>(s.tileM, tokensOf(d)) * s.kWarps / 16 / s.reduceWarps() +
+      (s.splitK > 1 ? kMeetRound : 0);
+  return kFixed + std::max({stream, compute, rounds * reduceItem}) +
+         kExposed * std::min(stream, compute) + fill + tail + reduceItem +
+         (s.splitK > 1 ? kCluster : 0);
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
