@@ -60,7 +60,7 @@ template <typename layer, typename tile> struct splits_meeting {
     }
     warp_barrier();
     if (lane_id() == 0)
-      mbarrier_arrive_at(met + buffer(), (u32)owner());
+      mbarrier_publish_at(met + buffer(), (u32)owner());
   }
 
   /// The owner: waits for the sums of all blocks and stores the item.
@@ -77,7 +77,7 @@ template <typename layer, typename tile> struct splits_meeting {
       });
       warp_barrier();
       if (lane_id() < tile::split_k)
-        mbarrier_arrive_at(left + owner() * 2 + buffer(), (u32)lane_id());
+        mbarrier_publish_at(left + owner() * 2 + buffer(), (u32)lane_id());
     }
     ++count;
   }
