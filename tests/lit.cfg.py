@@ -8,7 +8,7 @@ import lit.formats
 config.name = "gptqc"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".test"]
-config.excludes = ["data", "support", "Inputs"]
+config.excludes = ["data", "support", "Inputs", "corpus"]
 config.test_source_root = os.path.join(config.gptqc_source, "tests")
 config.test_exec_root = os.path.join(config.gptqc_binary, "tests")
 
