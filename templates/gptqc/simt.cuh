@@ -52,9 +52,9 @@ GPTQC_DEVICE void simt_accumulate(float (&acc)[tile::m], const linear_args &args
   float partial[tile::m] = {};
   for (int c = 0; c < 16; ++c) {
     const i64 kp = (i64)step * 16 + c;
-    i64 column = kp < layer::k ? kp : -1;
-    if (layer::permuted && args.perm)
-      column = args.perm[kp];
+    const i64 column = layer::permuted && args.perm ? (i64)args.perm[kp]
+                       : kp < layer::k              ? kp
+                                                    : (i64)-1;
     if (column < 0)
       continue;
     const float weight = (float)((int)code_at<layer>(args, n_tile, step, r, c) - zero);

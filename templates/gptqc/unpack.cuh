@@ -59,10 +59,6 @@ template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
 template <int bits, int steps>
 GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r,
                            int base, u32 magic) {
-  const int p2 = 8 * ((first + s) & 1);                            // window in a 2-bit word
-  const int p1 = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1); // and in a 1-bit word
-  const int i2 = plane_words<2, steps>::count == 1 ? 0 : s / 2;
-  const int i1 = plane_words<1, steps>::count == 1 ? 0 : s / 4;
   u32 code = magic;
   if constexpr (bits == 8)
     code = and_or(words.w8[2 * s + (r >> 1)] >> (8 * (r & 1)), 0x00ff00ffu, code);
@@ -74,11 +70,17 @@ GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, in
   }
   if constexpr (has_plane<bits, 2>::value) {
     const int to = base + (has_plane<bits, 4>::value ? 4 : 0);
-    code = and_or(shift_left(words.w2[i2], to - p2 - pair_position(r)), 0x00030003u << to, code);
+    const int word = plane_words<2, steps>::count == 1 ? 0 : s / 2;
+    const int window = 8 * ((first + s) & 1);
+    code =
+        and_or(shift_left(words.w2[word], to - window - pair_position(r)), 0x00030003u << to, code);
   }
   if constexpr (has_plane<bits, 1>::value) {
     const int to = base + (bits & 6);
-    code = and_or(shift_left(words.w1[i1], to - p1 - pair_position(r)), 0x00010001u << to, code);
+    const int word = plane_words<1, steps>::count == 1 ? 0 : s / 4;
+    const int window = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1);
+    code =
+        and_or(shift_left(words.w1[word], to - window - pair_position(r)), 0x00010001u << to, code);
   }
   return code;
 }

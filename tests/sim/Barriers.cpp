@@ -55,6 +55,19 @@ bool arriveNamed(Thread &thread, int id, int threads, const void *site) {
   return true;
 }
 
+void arriveCluster(Thread &thread, bool releases, const void *site) {
+  Barrier &barrier = machine->clusterBarrier;
+  ++machine->report.counters.barriers;
+  if (thread.clusterArrived)
+    fail(fmt::format("{}: arrives at the cluster barrier twice without a wait", who(thread)), site);
+  thread.clusterArrived = true;
+  thread.clusterGeneration = barrier.generation;
+  if (releases)
+    release(barrier.gather, thread);
+  if (++barrier.arrived == machine->live)
+    complete(barrier);
+}
+
 } // namespace
 
 void blockBarrier() {
@@ -90,17 +103,12 @@ void namedArrive(int id, int threads) {
 
 void clusterArrive() {
   const Unwatched unwatched;
-  Thread &thread = currentThread();
-  Barrier &barrier = machine->clusterBarrier;
-  ++machine->report.counters.barriers;
-  if (thread.clusterArrived)
-    fail(fmt::format("{}: arrives at the cluster barrier twice without a wait", who(thread)),
-         __builtin_return_address(0));
-  thread.clusterArrived = true;
-  thread.clusterGeneration = barrier.generation;
-  release(barrier.gather, thread);
-  if (++barrier.arrived == machine->live)
-    complete(barrier);
+  arriveCluster(currentThread(), true, __builtin_return_address(0));
+}
+
+void clusterArriveRelaxed() {
+  const Unwatched unwatched;
+  arriveCluster(currentThread(), false, __builtin_return_address(0));
 }
 
 void clusterWait() {

@@ -14,6 +14,10 @@ struct Case {
   KernelEntry kernel = nullptr;
   LaunchFacts launch;
   std::vector<int64_t> tokens;
+  uint64_t seed = 0; ///< 0: run with several
+
+  /// The case line that repeats one run.
+  std::string line(int64_t m, uint64_t runSeed) const;
 };
 
 std::vector<Case> &caseTable();

@@ -35,6 +35,8 @@ void blockBarrier();
 void namedBarrier(int id, int threads);
 void namedArrive(int id, int threads);
 void clusterArrive();
+/// Arrives without handing on what this thread did.
+void clusterArriveRelaxed();
 void clusterWait();
 
 /// Waits until all 32 lanes of the warp have arrived; orders their accesses.
@@ -104,6 +106,9 @@ void loadMatrices(int matrices, const void *row, uint32_t *d);
 /// stmatrix.trans: element (row, column) of matrix i lands at 16-bit position `row` behind the
 /// address of lane 8i + column.
 void storeMatricesTransposed(int matrices, void *column, const uint32_t *d);
+
+/// shfl of lane 0's value to all lanes.
+uint32_t broadcastLane0(uint32_t value);
 
 /// wgmma.m64nNk16 with A in registers: d[columns / 2] += A B, B by its descriptor, when
 /// `accumulate`, else d = A B.

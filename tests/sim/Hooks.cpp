@@ -1,4 +1,5 @@
-// The hooks that -fsanitize=thread instrumentation calls, in place of libtsan.
+// The hooks that -fsanitize=thread,bounds,shift-exponent instrumentation calls, in place of libtsan
+// and libubsan.
 #include <bit>
 #include <cstring>
 
@@ -27,6 +28,14 @@ void check(const void *address, size_t bytes, Access kind, bool aligned, const v
                      describeAddress(address)),
          site);
   request(thread, address, bytes, kind, site);
+}
+
+/// An index or shift that is undefined; the hardware would do something else than the host.
+void undefined(const char *what, const void *site) {
+  if (!watching)
+    return;
+  const Unwatched unwatched;
+  fail(fmt::format("{}: {}", who(currentThread()), what), site);
 }
 
 } // namespace
@@ -77,6 +86,14 @@ void *__tsan_memcpy(void *to, const void *from, size_t size) {
 void *__tsan_memset(void *to, int value, size_t size) {
   __tsan_write_range(to, size);
   return std::memset(to, value, size);
+}
+// Of -fsanitize=bounds,shift-exponent: registers are arrays that no shadow covers.
+void __ubsan_handle_out_of_bounds(void *, void *) {
+  gptqc::sim::undefined("index outside of an array", __builtin_return_address(0));
+}
+void __ubsan_handle_shift_out_of_bounds(void *, void *, void *) {
+  gptqc::sim::undefined("shift by as many bits as the type has, or more",
+                        __builtin_return_address(0));
 }
 void __tsan_vptr_update(void *, void *) {} // objects of the test code, not of kernels
 void __tsan_vptr_read(void *) {}

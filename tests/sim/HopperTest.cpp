@@ -147,7 +147,7 @@ TEST(Hopper, TensorMapLoadsAndStores) {
   EXPECT_TRUE(finds(runKernel(throughShared<Store::NoWait>), "still read shared memory"));
 }
 
-enum class Cluster { Right, NoFirstBarrier, NoLastBarrier, NoExpectInPeer };
+enum class Cluster { Right, NoFirstBarrier, NoLastBarrier, NoExpectInPeer, RelaxedArrive };
 
 /// Block 0 multicasts the source to both blocks; each sends a piece to the other.
 template <Cluster how> void exchange() {
@@ -172,10 +172,13 @@ template <Cluster how> void exchange() {
   mbarrier_wait(full, 0);
   const float v[4] = {float(rank), 1, 2, 3};
   store_cluster_f32x4(shared + 2048 + 16 * threadIdx.x, rank ^ 1, v);
-  cluster_arrive();
+  if (how == Cluster::RelaxedArrive)
+    cluster_arrive_relaxed();
+  else
+    cluster_arrive();
   cluster_wait();
   float w[4];
-  load_cluster_f32x4(w, shared + 2048 + 16 * threadIdx.x, rank ^ 1);
+  load_cluster_f32x4(w, shared + 2048 + 16 * (threadIdx.x ^ 1), rank ^ 1);
   ((float *)result)[rank * 64 + threadIdx.x] = w[0] + shared[0];
   if (how != Cluster::NoLastBarrier) {
     cluster_arrive();
@@ -190,6 +193,8 @@ TEST(Hopper, ClustersShareMemory) {
   EXPECT_EQ(reinterpret_cast<const float *>(result)[64], 1); // what rank 1 wrote to rank 0
   EXPECT_FALSE(runKernel(exchange<Cluster::NoFirstBarrier>, pair).clean());
   EXPECT_TRUE(finds(runKernel(exchange<Cluster::NoLastBarrier>, pair), "block that has ended"));
+  EXPECT_TRUE(
+      finds(runKernel(exchange<Cluster::RelaxedArrive>, pair), "what another thread wrote"));
   EXPECT_TRUE(finds(runKernel(exchange<Cluster::NoExpectInPeer>, pair),
                     "threads 0-63 of block (1,0,0) wait for the mbarrier at shared[1]+3072"));
 }

@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "runtime/core/WeightLayout.h"
 #include "runtime/cpu/Compare.h"
 
 namespace gptqc::sim {
@@ -14,25 +13,18 @@ namespace {
 
 /// A vector as a buffer of simulated global memory.
 template <typename T>
-uint64_t addBuffer(Launch &launch, std::string name, std::vector<T> &data, bool writable) {
+uint64_t addBuffer(Launch &launch, std::string name, std::vector<T> &data, bool writable,
+                   bool dependent) {
   if (data.empty())
     return 0;
   launch.buffers.push_back({std::move(name), reinterpret_cast<uint8_t *>(data.data()),
-                            data.size() * sizeof(T), writable});
+                            data.size() * sizeof(T), writable, dependent});
   return reinterpret_cast<uint64_t>(data.data());
 }
 
 struct Call {
   KernelEntry kernel;
   LinearArgs args;
-};
-
-/// What a kernel reads and writes.
-struct CaseData {
-  PackedWeights packed;
-  std::vector<uint16_t> x, y;
-  std::vector<uint8_t> workspace;
-  int64_t ldx = 0, ldy = 0;
 };
 
 CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
@@ -45,22 +37,23 @@ CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
   data.x.assign(size_t(m * data.ldx), kPoison);
   for (int64_t row = 0; row < m; ++row)
     std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
-  data.y.assign(size_t(m * data.ldy), kPoison);
-  data.workspace.assign(size_t(facts.workspaceBytes(m)), 0);
+  data.y.resize(size_t(m * data.ldy));
+  data.workspace.resize(size_t(facts.workspaceBytes(m)));
   return data;
 }
 
+/// Buffers of the layer are constant, the others belong to the kernels around.
 LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
   LinearArgs args;
-  args.weights = addBuffer(launch, "weights", data.packed.weights, false);
-  args.scales = addBuffer(launch, "scales", data.packed.scales, false);
-  args.zeros = addBuffer(launch, "zeros", data.packed.zeros, false);
-  args.groupOf = addBuffer(launch, "group_of", data.packed.groupOf, false);
-  args.perm = addBuffer(launch, "perm", data.packed.perm, false);
-  args.bias = addBuffer(launch, "bias", data.packed.bias, false);
-  args.x = addBuffer(launch, "x", data.x, false);
-  args.y = addBuffer(launch, "y", data.y, true);
-  args.workspace = addBuffer(launch, "workspace", data.workspace, true);
+  args.weights = addBuffer(launch, "weights", data.packed.weights, false, false);
+  args.scales = addBuffer(launch, "scales", data.packed.scales, false, false);
+  args.zeros = addBuffer(launch, "zeros", data.packed.zeros, false, false);
+  args.groupOf = addBuffer(launch, "group_of", data.packed.groupOf, false, false);
+  args.perm = addBuffer(launch, "perm", data.packed.perm, false, false);
+  args.bias = addBuffer(launch, "bias", data.packed.bias, false, false);
+  args.x = addBuffer(launch, "x", data.x, false, true);
+  args.y = addBuffer(launch, "y", data.y, true, true);
+  args.workspace = addBuffer(launch, "workspace", data.workspace, true, true);
   args.ldx = data.ldx;
   args.ldy = data.ldy;
   args.m = int32_t(m);
@@ -68,11 +61,47 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
   return args;
 }
 
-/// What a kernel must leave alone, or as it was.
-void checkSurroundings(const CaseData &data, const LaunchFacts &facts, int64_t m, int64_t columns,
-                       Report &report) {
+} // namespace
+
+Inputs inputsOf(uint64_t seed) { return kAllInputs[seed % std::size(kAllInputs)]; }
+bool runsBackwards(uint64_t seed) { return seed / 2 % 2 == 1; }
+
+Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
+                                 const std::string &descriptorText, int64_t m, uint64_t seed) {
+  CaseRun result;
+  result.kernel = kernel;
+  result.facts = facts;
+  result.m = m;
+  result.seed = seed;
+  GPTQC_ASSIGN(result.descriptor, Descriptor::parse(descriptorText));
+  const Descriptor &d = result.descriptor;
+  GPTQC_ASSIGN(const QuantizedMatrix matrix, syntheticLayer(d, seed, 1));
+  const std::vector<uint16_t> dense =
+      syntheticActivations(inputsOf(seed), m, d.k, d.act, seed + 1, 1);
+  result.data = makeData(matrix, facts, dense, m, d.k, d.outputColumns());
+  result.reference = referenceLinear(matrix, dense.data(), d.k, m, 1);
+  return result;
+}
+
+Launch CaseRun::makeLaunch(LinearArgs &args) {
+  std::fill(data.y.begin(), data.y.end(), kPoison);
+  std::fill(data.workspace.begin(), data.workspace.end(), 0);
+  Launch launch;
+  args = addBuffers(launch, data, m);
+  // A persistent kernel gets too few blocks, so that they walk over several row tiles.
+  const int64_t blocksN = facts.persistent ? (facts.blocksN() + 2) / 3 : facts.blocksN();
+  launch.grid = {unsigned(blocksN * facts.cluster), unsigned(facts.blocksM(m)),
+                 unsigned(facts.splitK)};
+  launch.cluster = facts.cluster;
+  launch.threads = facts.threads;
+  launch.sharedBytes = size_t(facts.sharedBytes);
+  launch.backwards = runsBackwards(seed);
+  return launch;
+}
+
+void CaseRun::checkSurroundings(Report &report) const {
   for (int64_t row = 0; row < m; ++row)
-    for (int64_t column = columns; column < data.ldy; ++column)
+    for (int64_t column = descriptor.outputColumns(); column < data.ldy; ++column)
       if (data.y[size_t(row * data.ldy + column)] != kPoison)
         report.errors.emplace_back(
             fmt::format("y[{}][{}] behind the row was overwritten", row, column));
@@ -82,47 +111,32 @@ void checkSurroundings(const CaseData &data, const LaunchFacts &facts, int64_t m
     report.errors.emplace_back("a split-K counter was not left at zero");
 }
 
-} // namespace
-
-Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptorText,
-               int64_t m, Inputs inputs, uint64_t seed) {
-  Report report;
-  const Result<Descriptor> descriptor = Descriptor::parse(descriptorText);
-  if (!descriptor) {
-    report.errors.emplace_back(descriptor.status().message());
-    return report;
-  }
-  Result<QuantizedMatrix> matrix = syntheticLayer(*descriptor, seed, 1);
-  if (!matrix) {
-    report.errors.emplace_back(matrix.status().message());
-    return report;
-  }
-  const int64_t k = descriptor->k, columns = descriptor->outputColumns();
-  const std::vector<uint16_t> dense =
-      syntheticActivations(inputs, m, k, descriptor->act, seed + 1, 1);
-  CaseData data = makeData(*matrix, facts, dense, m, k, columns);
-
-  Launch launch;
-  const Call call = {kernel, addBuffers(launch, data, m)};
-  // A persistent kernel gets too few blocks, so that they walk over several row tiles.
-  const int64_t blocksN = facts.persistent ? (facts.blocksN() + 2) / 3 : facts.blocksN();
-  launch.grid = {unsigned(blocksN * facts.cluster), unsigned(facts.blocksM(m)),
-                 unsigned(facts.splitK)};
-  launch.cluster = facts.cluster;
-  launch.threads = facts.threads;
-  launch.sharedBytes = size_t(facts.sharedBytes);
+Report CaseRun::run(bool stopAtFirst) {
+  Call call = {kernel, {}};
+  Launch launch = makeLaunch(call.args);
+  launch.stopAtFirst = stopAtFirst;
   launch.kernel = [](const void *context) {
     const auto *one = static_cast<const Call *>(context);
     one->kernel(one->args);
   };
   launch.context = &call;
-  report = run(launch);
-
-  const Reference reference = referenceLinear(*matrix, dense.data(), k, m, 1);
-  const Comparison comparison = compareOutput(*descriptor, reference, data.y.data(), data.ldy, 1);
+  Report report = sim::run(launch);
+  if (stopAtFirst && !report.clean())
+    return report;
+  const Comparison comparison = compareOutput(descriptor, reference, data.y.data(), data.ldy, 1);
   if (!comparison.passed())
     report.errors.emplace_back(comparison.explain());
-  checkSurroundings(data, facts, m, columns, report);
+  checkSurroundings(report);
+  return report;
+}
+
+Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptor,
+               int64_t m, uint64_t seed) {
+  Result<CaseRun> run = CaseRun::prepare(kernel, facts, descriptor, m, seed);
+  if (run)
+    return run->run();
+  Report report;
+  report.errors.emplace_back(run.status().message());
   return report;
 }
 

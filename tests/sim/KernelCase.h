@@ -8,6 +8,8 @@
 
 #include "runtime/core/KernelImage.h"
 #include "runtime/core/LinearArgs.h"
+#include "runtime/core/WeightLayout.h"
+#include "runtime/cpu/Reference.h"
 #include "runtime/cpu/Synthetic.h"
 #include "tests/sim/Machine.h"
 
@@ -17,11 +19,44 @@ namespace gptqc::sim {
 /// bytes.
 using KernelEntry = void (*)(LinearArgs);
 
-/// Runs `kernel` on a synthetic layer with this descriptor (text) and m tokens of `inputs`, every
-/// buffer at its exact size, and checks the memory model, the result against the double reference,
-/// that unwritten outputs stay untouched, and that the split-K counters are back at zero.
-Report runCase(KernelEntry kernel, const LaunchFacts &launch, const std::string &descriptor,
-               int64_t m, Inputs inputs, uint64_t seed);
+/// The seed of a run decides the layer, the activations, their kind and the order of the threads.
+Inputs inputsOf(uint64_t seed);
+bool runsBackwards(uint64_t seed);
+
+/// What a kernel reads and writes: every buffer at its exact size.
+struct CaseData {
+  PackedWeights packed;
+  std::vector<uint16_t> x, y;
+  std::vector<uint8_t> workspace;
+  int64_t ldx = 0, ldy = 0;
+};
+
+/// A kernel with a synthetic layer and m tokens, ready to run any number of times.
+class CaseRun {
+public:
+  static Result<CaseRun> prepare(KernelEntry kernel, const LaunchFacts &facts,
+                                 const std::string &descriptor, int64_t m, uint64_t seed);
+
+  /// Checks the memory model, the result against the double reference, that unwritten outputs stay
+  /// untouched, and that the split-K counters are back at zero.
+  Report run(bool stopAtFirst = false);
+
+private:
+  KernelEntry kernel = nullptr;
+  LaunchFacts facts;
+  Descriptor descriptor;
+  int64_t m = 0;
+  uint64_t seed = 0;
+  CaseData data;
+  Reference reference;
+
+  Launch makeLaunch(LinearArgs &args);
+  void checkSurroundings(Report &report) const;
+};
+
+/// Prepares and runs once; an invalid descriptor is a finding.
+Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptor,
+               int64_t m, uint64_t seed);
 
 } // namespace gptqc::sim
 

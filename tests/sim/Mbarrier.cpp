@@ -1,6 +1,5 @@
 // mbarriers and the copies that complete on them: bulk loads and tensor-map loads.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include <fmt/format.h>

@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 #include <map>
 #include <set>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -87,11 +86,11 @@ std::vector<std::pair<std::string, std::string>> frames(const void *code) {
   Dl_info info;
   if (!dladdr(code, &info) || !info.dli_fname)
     return result;
-  const auto offset =
-      uintptr_t(code) - 1 - (uintptr_t(info.dli_fbase) > 0x400000 ? uintptr_t(info.dli_fbase) : 0);
+  // Position-independent code; the instruction in front of the return address.
+  const uintptr_t offset = uintptr_t(code) - 1 - uintptr_t(info.dli_fbase);
   const std::string command =
-      fmt::format("addr2line -C -f -i -e /proc/{}/exe {:#x} 2>/dev/null", getpid(), offset);
-  FILE *pipe = popen(command.c_str(), "r"); // NOLINT(cert-env33-c)
+      fmt::format("addr2line -C -f -i -e '{}' {:#x} 2>/dev/null", info.dli_fname, offset);
+  FILE *pipe = popen(command.c_str(), "r");
   if (!pipe)
     return result;
   char function[1024], place[1024];

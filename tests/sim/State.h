@@ -56,6 +56,13 @@ struct Accumulator {
   uint64_t group = 0;
 };
 
+/// The A registers of a wgmma in flight, as they were when it was issued.
+struct FragmentInFlight {
+  const uint32_t *a = nullptr;
+  uint32_t values[4] = {};
+  uint64_t group = 0;
+};
+
 /// One cp.async that has not landed: its bytes are taken from the source when it is issued and
 /// reach shared memory only when the issuing thread has waited for its group.
 struct PendingCopy {
@@ -84,6 +91,7 @@ struct Thread {
   std::deque<uint32_t> storeGroups;           ///< its time at the end of each committed group
 
   std::vector<Accumulator> accumulators;
+  std::vector<FragmentInFlight> fragments;
   uint64_t wgmmaGroup = 1;         ///< the open group
   std::deque<uint32_t> wgmmaTimes; ///< of the engine, at the end of each committed group in flight
   bool fenced = false;             ///< a wgmma.fence since the last commit

@@ -1,9 +1,9 @@
 // Warp and warpgroup collectives: matrix loads and stores, mma, wgmma with their register and
 // shared-memory rules. Products are exact, sums fp32 in a fixed order.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 #include <limits>
+#include <span>
 
 #include <fmt/format.h>
 
@@ -125,6 +125,9 @@ Accumulator *openAccumulator(Thread &thread, const WgmmaOperand &operand, const 
     return nullptr;
   }
   found->group = thread.wgmmaGroup;
+  FragmentInFlight fragment = {operand.a, {}, thread.wgmmaGroup};
+  std::copy_n(operand.a, 4, fragment.values);
+  thread.fragments.push_back(fragment);
   if (!operand.accumulate)
     std::fill(found->values.begin(), found->values.end(), 0.0f);
   return &*found;
@@ -206,7 +209,8 @@ void enterWarpgroup(const char *name, void *operand, void (*body)(Collective &),
 }
 
 constexpr char kWgmma[] = "wgmma", kSetMaxRegisters[] = "setmaxnreg", kLoad[] = "ldmatrix",
-               kStore[] = "stmatrix", kMmaF16[] = "mma.f16", kMmaBf16[] = "mma.bf16";
+               kStore[] = "stmatrix", kMmaF16[] = "mma.f16", kBroadcast[] = "shfl",
+               kMmaBf16[] = "mma.bf16";
 
 } // namespace
 
@@ -230,6 +234,19 @@ void storeMatricesTransposed(int matrices, void *column, const uint32_t *d) {
   enterWarp(kStore, &operand, storeAllTransposed, __builtin_return_address(0));
 }
 
+uint32_t broadcastLane0(uint32_t value) {
+  const Unwatched unwatched;
+  enterWarp(
+      kBroadcast, &value,
+      [](Collective &warp) {
+        const uint32_t first = *static_cast<const uint32_t *>(warp.operands[0]);
+        for (void *operand : std::span(warp.operands, 32))
+          *static_cast<uint32_t *>(operand) = first;
+      },
+      __builtin_return_address(0));
+  return value;
+}
+
 void wgmma(WgmmaOperand operand) {
   const Unwatched unwatched;
   enterWarpgroup(kWgmma, &operand, wgmmaAll, __builtin_return_address(0));
@@ -247,6 +264,7 @@ void wgmmaCommit() {
 
 void wgmmaWait(int pending) {
   const Unwatched unwatched;
+  const void *site = __builtin_return_address(0);
   Thread &thread = currentThread();
   Warpgroup &warpgroup = thread.block->warpgroups[thread.index.x / 128];
   while (thread.wgmmaTimes.size() > size_t(pending)) {
@@ -261,6 +279,14 @@ void wgmmaWait(int pending) {
     thread.view.known.join(warpgroup.finished);
   }
   const uint64_t finished = thread.wgmmaGroup - 1 - thread.wgmmaTimes.size();
+  std::erase_if(thread.fragments, [&](const FragmentInFlight &fragment) {
+    if (fragment.group > finished)
+      return false;
+    if (!std::equal(fragment.values, fragment.values + 4, fragment.a))
+      fail(fmt::format("{}: registers of A were overwritten while a wgmma read them", who(thread)),
+           site);
+    return true;
+  });
   std::erase_if(thread.accumulators, [&](const Accumulator &accumulator) {
     if (accumulator.group > finished)
       return false;

@@ -17,6 +17,7 @@ enum class Use {
   NoWait,
   NoCommit,
   EarlyOverwrite,
+  EarlyRegisters,
   NoProxyFence,
   NoBarrier,
   OtherDescriptor,
@@ -36,24 +37,26 @@ template <Use how> void product() {
   if (how != Use::NoBarrier)
     block_barrier();
   float d[4];
+  u32 a[4][4];
   const u64 descriptor = wgmma_descriptor(shared);
   if (how != Use::NoFence)
     wgmma_fence();
   for (int step = 0; step < 4; ++step) {
-    u32 a[4];
     for (int r = 0; r < 4; ++r) {
       const int n = warp * 16 + lane / 4 + 8 * (r & 1);
       const int k = step * 16 + lane % 4 * 2 + 8 * (r >> 1);
-      a[r] = floatToHalf(float((n + k) % 5)) | u32(floatToHalf(float((n + k + 1) % 5))) << 16;
+      a[step][r] = floatToHalf(float((n + k) % 5)) | u32(floatToHalf(float((n + k + 1) % 5))) << 16;
     }
     const u64 other = how == Use::OtherDescriptor && warp == 3 ? 2 : 0;
     if (how != Use::MissingWarp || warp != 2)
-      wgmma_f16<8>(d, a, descriptor + u64(2 * step) + other, step > 0);
+      wgmma_f16<8>(d, a[step], descriptor + u64(2 * step) + other, step > 0);
   }
   if (how != Use::NoCommit)
     wgmma_commit();
   if (how == Use::EarlyOverwrite)
     shared[tid] = 0;
+  if (how == Use::EarlyRegisters)
+    a[3][0] ^= 1;
   if (how != Use::NoWait)
     wgmma_wait<0>();
   for (int i = 0; i < 4; ++i) {
@@ -88,6 +91,7 @@ TEST(Wgmma, MultipliesAndSeesMistakes) {
   EXPECT_NE(out[0], out[0]) << "results must not be there without a wait";
   sees(product<Use::NoCommit>, "ends with wgmma in flight");
   sees(product<Use::EarlyOverwrite>, "overwrites what another thread reads");
+  sees(product<Use::EarlyRegisters>, "registers of A were overwritten");
   sees(product<Use::NoProxyFence>, "without a proxy fence");
   sees(product<Use::NoBarrier>, "without a barrier between");
   sees(product<Use::OtherDescriptor>, "issue different wgmma");

@@ -6,7 +6,7 @@
 
 namespace gptqc {
 
-inline u32 count_in(u32 *counter) { return sim::atomicAdd(counter, 1); }
+inline u32 count_in(u32 *counter, u32 amount = 1) { return sim::atomicAdd(counter, amount); }
 inline void fence_device() { sim::fenceDevice(); }
 inline float load_uncached(const float *address) { return *address; }
 

@@ -8,7 +8,7 @@ namespace gptqc {
 
 inline u32 cluster_rank() { return sim::currentBlock().clusterRank; }
 inline void cluster_arrive() { sim::clusterArrive(); }
-inline void cluster_arrive_relaxed() { sim::clusterArrive(); }
+inline void cluster_arrive_relaxed() { sim::clusterArriveRelaxed(); }
 inline void cluster_wait() { sim::clusterWait(); }
 
 struct __align__(16) cluster_f32x4 {

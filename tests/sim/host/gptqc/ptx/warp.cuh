@@ -7,6 +7,7 @@
 namespace gptqc {
 
 inline void warp_barrier() { sim::warpBarrier(); }
+inline unsigned broadcast_lane0(unsigned value) { return sim::broadcastLane0(value); }
 
 } // namespace gptqc
 

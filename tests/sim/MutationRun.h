@@ -1,0 +1,27 @@
+// Runs every mutant of the loaded kernels, each in a process of its own, and says which survive.
+#ifndef GPTQC_TESTS_SIM_MUTATIONRUN_H
+#define GPTQC_TESTS_SIM_MUTATIONRUN_H
+
+#include <cstdint>
+#include <string>
+
+#include "runtime/core/Status.h"
+
+namespace gptqc::sim {
+
+struct MutationOptions {
+  std::string table; ///< mutants.txt of mutate.py
+  std::string known; ///< file of explained mutants; empty: none
+  size_t sample = 0; ///< so many, drawn with `seed`; 0: all
+  uint64_t seed = 1;
+  double seconds = 0; ///< stop after so long; 0: never
+  int jobs = 2;
+};
+
+/// Prints what survived and the rate. An error when a kernel fails without a mutant, or a mutant
+/// survives that `known` does not explain.
+Status runMutants(const MutationOptions &options);
+
+} // namespace gptqc::sim
+
+#endif // GPTQC_TESTS_SIM_MUTATIONRUN_H
