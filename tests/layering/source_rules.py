@@ -35,14 +35,9 @@ LAYERS = {
 # Libraries that only some folders may see; everything below NVIDIA's driver is opened with dlopen.
 FOREIGN = {
     r"(cuda|cuda_runtime|cuda_fp16|cuda_bf16|nvrtc|cublas\w*|cusolver\w*)(_api)?\.h": [],
-<<<<<<< HEAD
     r"(mlir|llvm|mlir-c|llvm-c)/.*": ["dialect", "compiler", "tests/dialect", "tests/compiler",
                                       "tests/fuzz"],
-    r"CLI/.*": ["cli"],
-=======
-    r"(mlir|llvm|mlir-c|llvm-c)/.*": ["dialect", "compiler", "tests/dialect", "tests/compiler"],
     r"CLI/.*": ["cli", "tests/sim"],
->>>>>>> d83f509 (sim: case cover and random sweep, report of access sites, generated mutants, undefined indices and shifts)
     r"gtest/.*": ["tests"],
 }
 HOST_SUFFIXES = (".cpp", ".h", ".c", ".td")

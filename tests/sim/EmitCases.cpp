@@ -75,7 +75,7 @@ std::string section(const CaseLine &line, const KernelSource &kernel, size_t num
                   ".persistent = {}, .cluster = {}, .usesPermutation = {}}},\n     {{{}}}, "
                   "{}}});\n#undef {}\n\n",
                   facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM,
-                  facts.splitK, facts.xVector, facts.paddedN, facts.persistent,
+                  facts.splitK, facts.xVector, facts.paddedN, facts.persistent, facts.cluster,
                   facts.usesPermutation, fmt::join(line.tokens, ", "), line.seed, facts.entry);
   return text;
 }
