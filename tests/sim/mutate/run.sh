@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The mutation proof: rewrites the kernels of mutate/kernels.txt, compiles them once with all their
-# mutants, and runs these one by one. Options go to gptqc-sim: --sample N, --seconds T, --seed S.
+# mutants, and runs these one by one. Options go to gptqc-sim: --sample N,
+# --seconds T, --seed S, --jobs J (2).
 #
 #   tests/sim/mutate/run.sh BUILD_DIR [OPTIONS]
 set -euo pipefail
@@ -13,4 +14,4 @@ trap 'rm -rf "$folder"' EXIT
 python3 "$here/mutate.py" --kernels "$folder"/k*.cpp --out "$folder"
 MUTATED=$folder/mutated "$here/../compile.sh" "$build" "$folder"/mutated/k*.cpp
 "$build/bin/gptqc-sim" --mutants "$folder/mutants.txt" --known "$here/equivalent.txt" \
-  --jobs "$(nproc)" "$@" "$folder"/mutated/k*.so
+  "$@" "$folder"/mutated/k*.so
