@@ -1,6 +1,8 @@
 // Verifiers of the tile ops; labels name the constraints of dialect/README.md.
 #include "dialect/tile/Tile.h"
 
+#include <array>
+
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
 #include "llvm/Support/MathExtras.h"
@@ -19,7 +21,40 @@ bool isArray(RegistersType type, unsigned rank, int64_t last, bool isFloat) {
          type.getElement().isF32() == isFloat;
 }
 
+/// Two regions behind their names. The state owns them before they are parsed, unlike in a declared
+/// format: if the rest does not parse, uses of their values elsewhere are dropped with them.
+mlir::ParseResult parseParts(mlir::OpAsmParser &parser, mlir::OperationState &state,
+                             std::array<llvm::StringRef, 2> names) {
+  for (const llvm::StringRef name : names) {
+    mlir::Region &part = *state.addRegion();
+    if (parser.parseKeyword(name) || parser.parseRegion(part))
+      return mlir::failure();
+    if (part.empty())
+      part.emplaceBlock();
+  }
+  return parser.parseOptionalAttrDict(state.attributes);
+}
+
+void printParts(mlir::OpAsmPrinter &printer, mlir::Operation *op,
+                std::array<llvm::StringRef, 2> names) {
+  for (unsigned i = 0; i < names.size(); ++i) {
+    printer << ' ' << names[i] << ' ';
+    printer.printRegion(op->getRegion(i));
+  }
+  printer.printOptionalAttrDict(op->getAttrs());
+}
+
+constexpr std::array<llvm::StringRef, 2> kSpecializeParts = {"streaming", "reducing"};
+
 } // namespace
+
+mlir::ParseResult SpecializeOp::parse(mlir::OpAsmParser &parser, mlir::OperationState &state) {
+  return parseParts(parser, state, kSpecializeParts);
+}
+
+void SpecializeOp::print(mlir::OpAsmPrinter &printer) {
+  printParts(printer, *this, kSpecializeParts);
+}
 
 llvm::LogicalResult KernelOp::verify() {
   if (!getSharedBytes())

@@ -162,7 +162,7 @@ def Tile_SimtAccumulateOp : Tile_Op<"simt_accumulate"> {
 def Tile_SpecializeOp : Tile_Op<"specialize", [NoRegionArguments, SingleBlock, NoTerminator]> {
   let summary = "the streaming warps run the first region, the reducing warps the second";
   let regions = (region SizedRegion<1>:$streaming, SizedRegion<1>:$reducing);
-  let assemblyFormat = "`streaming` $streaming `reducing` $reducing attr-dict";
+  let hasCustomAssemblyFormat = 1; // `streaming` $streaming `reducing` $reducing attr-dict
 }
 
 class Tile_ItemOp<string mnemonic, string what> : Tile_Op<mnemonic> {

@@ -1,9 +1,10 @@
 // IR text into the passes, by mutation of valid IR: the MLIR archives carry no coverage, so that
 // libFuzzer would be blind there. Inputs run in a child process; one that kills it is kept.
 //
-//   IrFuzz [--runs N] [--seconds S] [--seed N] [--keep FOLDER] FILE-OR-FOLDER...
+//   IrFuzz [--runs N] [--seconds S] [--seed N] [--first N] [--keep FOLDER] FILE-OR-FOLDER...
 //
-// Runs every module of the .mlir files as it is, then N mutants (or for S seconds).
+// Runs every module of the .mlir files as it is, then N mutants (or for S seconds); --first starts
+// at that input, to run a few under a debugger.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -127,7 +128,7 @@ void addLowered(IrMutator &mutator) {
 
 class Fuzzer {
 public:
-  uint64_t run = 1, mutants = 0;
+  uint64_t run = 1, mutants = 0, first = 0;
   double seconds = 0;
   fs::path keep = "build/fuzz-findings";
   IrMutator mutator;
@@ -139,6 +140,7 @@ public:
     if (memory == MAP_FAILED)
       return 1;
     Shared &shared = *new (memory) Shared();
+    shared.next = first;
     start = std::chrono::steady_clock::now();
     int finds = 0;
     while (!atEnd(shared.next)) {
@@ -230,6 +232,8 @@ int main(int argc, char **argv) {
       fuzzer.seconds = std::strtod(value, nullptr), ++i;
     else if (argument == "--seed")
       fuzzer.run = std::strtoull(value, nullptr, 10), ++i;
+    else if (argument == "--first")
+      fuzzer.first = std::strtoull(value, nullptr, 10), ++i;
     else if (argument == "--keep")
       fuzzer.keep = value, ++i;
     else
@@ -239,8 +243,9 @@ int main(int argc, char **argv) {
       }
   }
   if (fuzzer.mutator.seedCount() == 0) {
-    fmt::print(stderr, "usage: IrFuzz [--runs N] [--seconds S] [--seed N] [--keep FOLDER] "
-                       "FILE-OR-FOLDER...\n");
+    fmt::print(stderr,
+               "usage: IrFuzz [--runs N] [--seconds S] [--seed N] [--first N] [--keep FOLDER] "
+               "FILE-OR-FOLDER...\n");
     return 2;
   }
   addLowered(fuzzer.mutator);

@@ -51,4 +51,12 @@ tile.kernel @all attributes {
   tile.reduce_split_k %t : !tile.shared<1 slots, 8704 bytes>
   // CHECK-NEXT: tile.store {{.*}}, rows {{.*}}, tokens
   tile.store %t, rows %n, tokens %m : !tile.shared<1 slots, 8704 bytes>
+  // CHECK-NEXT: tile.specialize streaming {
+  // CHECK-NEXT:   tile.barrier
+  // CHECK-NEXT: } reducing {
+  // CHECK-NEXT: }
+  tile.specialize streaming {
+    tile.barrier
+  } reducing {
+  }
 }
