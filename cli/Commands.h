@@ -25,6 +25,8 @@ void registerEval(CLI::App &app, Outcome &outcome);
 void registerCache(CLI::App &app, Outcome &outcome);
 void registerPack(CLI::App &app, Outcome &outcome);
 void registerTune(CLI::App &app, Outcome &outcome);
+/// What `tune` does itself, and `tune report`; a build with the compiler has them.
+void registerTuneRun(CLI::App &tune, Outcome &outcome);
 void registerLoadBench(CLI::App &app, Outcome &outcome);
 
 } // namespace gptqc::cli

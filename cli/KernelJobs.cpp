@@ -9,6 +9,7 @@
 #include "autotune/records/Records.h"
 #include "cli/Progress.h"
 #include "cli/check/DescriptorFile.h"
+#include "compiler/schedule/ScheduleSpace.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/core/Log.h"
 #include "runtime/core/Parallel.h"
@@ -163,6 +164,10 @@ Result<ScheduleLookup> tunedLookup(const std::string &recordsFile) {
   const auto shared = std::make_shared<const Records>(std::move(records));
   return ScheduleLookup([shared](const Descriptor &descriptor, const Target &target) {
     const TuningRecord *found = shared->best(descriptor, target);
+    if (!found)
+      found = shared->nearest(descriptor, target, [&](const Schedule &schedule) {
+        return ScheduleSpace::check(descriptor, target, schedule).ok();
+      });
     return found ? std::optional(found->schedule) : std::nullopt;
   });
 }

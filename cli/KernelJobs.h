@@ -53,8 +53,8 @@ void compileJobs(Compiler &compiler, std::vector<KernelJob> &jobs, unsigned thre
 /// The first failure, saying how many there were.
 Status jobsVerdict(const std::vector<KernelJob> &jobs);
 
-/// Reads tuning records for CompilerOptions::tuned; no file, no lookup. A torn last line is a
-/// warning.
+/// Reads tuning records for CompilerOptions::tuned; no file, no lookup. A point without a record
+/// takes the schedule of the nearest that has one. A torn last line is a warning.
 Result<ScheduleLookup> tunedLookup(const std::string &recordsFile);
 
 } // namespace gptqc::cli

@@ -1,4 +1,4 @@
-// gptqc tune merge: joins files of tuning records.
+// gptqc tune: what needs neither the compiler nor a GPU: tune merge joins files of tuning records.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -43,8 +43,14 @@ Status merge(const Arguments &arguments) {
 void registerTune(CLI::App &app, Outcome &outcome) {
   auto arguments = std::make_shared<Arguments>();
   Arguments &a = *arguments;
-  CLI::App *command = app.add_subcommand("tune", "Work with tuning records");
+  CLI::App *command =
+      app.add_subcommand("tune", "Find the fastest schedules; work with their records");
+#ifdef GPTQC_HAVE_TUNERUN
+  command->require_subcommand(0, 1);
+  registerTuneRun(*command, outcome);
+#else
   command->require_subcommand(1);
+#endif
   CLI::App *join = command->add_subcommand("merge", "Sorted union of files of tuning records");
   join->add_option("FILES", a.files, "Files of records")->required();
   join->add_option("-o,--output", a.output, "File to write; default: stdout");

@@ -100,6 +100,26 @@ Status appendLocked(int fd, std::string_view text, const std::filesystem::path &
   return ::fsync(fd) == 0 ? Status() : ioError("append to", path, errno);
 }
 
+/// How unlike two points are: the sum of the differences of shape in powers of two, and a part of
+/// one for each attribute that changes the kernel's instructions. Infinite where no schedule
+/// carries over.
+double distance(const Descriptor &a, const Descriptor &b) {
+  const auto octaves = [](int64_t x, int64_t y) {
+    return std::abs(std::log2(double(x)) - std::log2(double(y)));
+  };
+  const auto tokens = [](const Descriptor &d) { return d.m.hi == kUnboundedM ? d.m.lo : d.m.hi; };
+  const double ofTokens = octaves(tokens(a), tokens(b));
+  if (a.actOrder != b.actOrder || a.ragged != b.ragged || ofTokens > 1)
+    return INFINITY;
+  constexpr double kNarrower = 0.5, kAttribute = 0.25;
+  return 2 * ofTokens + octaves(a.n, b.n) + octaves(a.k, b.k) +
+         kNarrower * std::abs(a.bits - b.bits) + kAttribute * (a.groupSize != b.groupSize) +
+         kAttribute * (a.sym != b.sym) + kAttribute * (a.act != b.act) +
+         kAttribute * (a.siluMul != b.siluMul);
+}
+
+constexpr double kTooFar = 3;
+
 } // namespace
 
 Result<TuningRecord> TuningRecord::parse(std::string_view line) {
@@ -185,6 +205,26 @@ const TuningRecord *Records::best(const Descriptor &descriptor, const Target &ta
   for (const auto &[schedule, record] : same.empty() ? related : same)
     if (!found || record->microseconds < found->microseconds)
       found = record;
+  return found;
+}
+
+const TuningRecord *Records::nearest(const Descriptor &descriptor, const Target &target,
+                                     const std::function<bool(const Schedule &)> &legal) const {
+  const Descriptor wanted = descriptor.canonical();
+  const TuningRecord *found = nullptr;
+  double closest = kTooFar;
+  for (const TuningRecord &record : records) {
+    if (record.target.arch() != target.arch())
+      continue;
+    const double apart = distance(record.descriptor, wanted);
+    if (apart > closest ||
+        (found && apart == closest && record.microseconds >= found->microseconds))
+      continue;
+    if (!legal(record.schedule))
+      continue;
+    found = &record;
+    closest = apart;
+  }
   return found;
 }
 

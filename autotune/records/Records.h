@@ -6,6 +6,7 @@
 #define GPTQC_AUTOTUNE_RECORDS_RECORDS_H
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -50,6 +51,12 @@ public:
   /// The fastest schedule for the descriptor's computation and M range: of this very target, else
   /// of one with the same architecture. Of repeated measurements of a schedule the last counts.
   const TuningRecord *best(const Descriptor &descriptor, const Target &target) const;
+
+  /// Transfer: the fastest schedule that `legal` accepts of the most similar descriptor (activation
+  /// order and M within a factor of two alike; then shape, bits, group size, ... count) on the same
+  /// architecture. Nothing when no record is close enough to be better than the cost model.
+  const TuningRecord *nearest(const Descriptor &descriptor, const Target &target,
+                              const std::function<bool(const Schedule &)> &legal) const;
 
   const std::vector<TuningRecord> &all() const { return records; }
   bool torn() const { return tornTail; }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "cli/bench/BenchPoint.h"
 #include "cli/bench/BenchReport.h"
 #include "cli/bench/Competitors.h"
 
@@ -38,15 +39,11 @@ public:
 
 private:
   struct LayerSet;
-  struct Sample;
   CudaBench() = default;
 
   Status prepareLayer(const Descriptor &descriptor);
-  Result<Sample> takeSample(const std::vector<uint16_t> &x, int64_t m) const;
-  Status checkKernel(const LinearKernel &kernel, const Sample &sample, CuDevicePtr x, int64_t m,
-                     DeviceBuffer &y, const DeviceBuffer &workspace, BenchRow &row) const;
-  Result<DenseRun> makeDense(const GraphTimer &timer, const Descriptor &descriptor, int64_t m,
-                             CuDevicePtr x, const Sample &sample) const;
+  Result<DenseRun> makeDense(const GraphTimer &timer, const Descriptor &descriptor,
+                             const BenchPoint &point) const;
   Status measure(const LinearKernel &kernel, BenchRow &row);
 
   BenchOptions options;

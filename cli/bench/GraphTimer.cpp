@@ -44,6 +44,20 @@ Result<double> GraphTimer::estimate(const Workload &workload) const {
   return std::min(first, second) / launches;
 }
 
+Result<TimedGraph> GraphTimer::prepare(const Workload &workload) const {
+  GPTQC_ASSIGN(const double guess, estimate(workload));
+  const int launches = planReplays(guess, budget, workload.copies).launches;
+  GPTQC_ASSIGN(Graph graph, record(workload, launches));
+  GPTQC_TRY(graph.launch(stream)); // warm-up
+  GPTQC_TRY(stream.synchronize());
+  return TimedGraph{std::move(graph), launches};
+}
+
+Result<double> GraphTimer::sample(const TimedGraph &timed) const {
+  GPTQC_ASSIGN(const double microseconds, timeOnce(timed.graph));
+  return microseconds / timed.launches;
+}
+
 Result<std::vector<Timing>> GraphTimer::measure(const std::vector<Workload> &workloads) const {
   std::vector<ReplayPlan> plans;
   std::vector<Graph> graphs;

@@ -16,6 +16,12 @@ struct Workload {
   std::function<Status(int copy)> launch;
 };
 
+/// Some launches of a workload, recorded.
+struct TimedGraph {
+  Graph graph;
+  int launches = 1;
+};
+
 /// Borrows the stream.
 class GraphTimer {
 public:
@@ -29,6 +35,12 @@ public:
   /// about the budget of timed work in 5 to 25 replays; copies rotate from launch to launch.
   /// Microseconds of one launch.
   Result<std::vector<Timing>> measure(const std::vector<Workload> &workloads) const;
+
+  /// Records as many launches as a fifteenth of the budget takes, and runs them once. What the
+  /// workload uses must outlive the graph.
+  Result<TimedGraph> prepare(const Workload &workload) const;
+  /// Microseconds of one launch, the mean of one replay; waits for the stream.
+  Result<double> sample(const TimedGraph &graph) const;
 
 private:
   Result<Graph> record(const Workload &workload, int launches) const;

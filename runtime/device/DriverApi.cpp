@@ -7,7 +7,8 @@ namespace gptqc {
 namespace {
 
 constexpr int kMinimumVersion = 12000;
-constexpr CuResult kOutOfMemory = 2, kStubLibrary = 34, kNoDevice = 100, kMismatch = 803;
+constexpr CuResult kOutOfMemory = 2, kStubLibrary = 34, kNoDevice = 100, kMismatch = 803,
+                   kLaunchOutOfResources = 701;
 
 std::string versionText(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
@@ -75,8 +76,9 @@ Status DriverApi::check(CuResult result, std::string_view action) const {
     name = "unknown error";
   if (cuGetErrorString(result, &text) != 0 || !text)
     text = "";
-  return makeError(Code::DeviceError, "{}: {} ({}){}{}{}", action, name, result, *text ? ": " : "",
-                   text,
+  // A launch that the device has not the registers or shared memory for leaves it usable.
+  const Code code = result == kLaunchOutOfResources ? Code::Unsupported : Code::DeviceError;
+  return makeError(code, "{}: {} ({}){}{}{}", action, name, result, *text ? ": " : "", text,
                    result == kOutOfMemory ? "; free device memory or use a smaller size" : "");
 }
 

@@ -99,6 +99,29 @@ TEST(RecordsTest, BestIsTheFastestOfTheNearestTarget) {
   EXPECT_EQ(records.best(more, *Target::parse("sm_90a h200 sms132")), nullptr);
 }
 
+TEST(RecordsTest, NearestCarriesASchedule) {
+  TuningRecord near = record(3), far = record(1, "mma t64x8x128 warps4 kwarps4 stages3");
+  near.descriptor = *Descriptor::parse("w4 g128 sym f16->f16 n6144 k4096 m1..1");
+  far.descriptor = *Descriptor::parse("w4 g128 sym f16->f16 n8192 k8192 m1..1");
+  const Records records = recordsOf({near, far});
+  const Target gpu = *Target::parse("sm_90a h200 sms132");
+  const auto legal = [](const Schedule &) { return true; };
+  const auto nearest = [&](const char *descriptor) {
+    return records.nearest(*Descriptor::parse(descriptor), gpu, legal);
+  };
+  ASSERT_NE(nearest("w4 g64 sym f16->f16 n5120 k4096 m1..1"), nullptr);
+  EXPECT_EQ(nearest("w4 g64 sym f16->f16 n5120 k4096 m1..1")->schedule, near.schedule);
+  EXPECT_EQ(nearest("w4 g128 asym bf16->bf16 n8192 k7168 m1..1")->schedule, far.schedule);
+  EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 m9..16"), nullptr) << "other M";
+  EXPECT_EQ(nearest("w4 g128 sym actorder f16->f16 n4096 k4096 m1..1"), nullptr);
+  EXPECT_EQ(nearest("w4 g128 sym f16->f16 n64 k128 m1..1"), nullptr) << "too small to compare";
+  const Descriptor wanted = *Descriptor::parse("w4 g128 sym f16->f16 n6144 k4096 m1..1");
+  EXPECT_EQ(records.nearest(wanted, *Target::parse("sm_80"), legal), nullptr);
+  EXPECT_EQ(records.nearest(wanted, gpu, [&](const Schedule &s) { return s == far.schedule; })
+                ->descriptor,
+            far.descriptor);
+}
+
 TEST(RecordsTest, AppendRepairsATornLine) {
   const TempFolder folder;
   const auto path = folder / "records.txt";

@@ -1,0 +1,21 @@
+// Candidates: which of the legal schedules of a point are worth compiling and measuring.
+#ifndef GPTQC_AUTOTUNE_CANDIDATES_H
+#define GPTQC_AUTOTUNE_CANDIDATES_H
+
+#include <vector>
+
+#include "runtime/core/Descriptor.h"
+#include "runtime/core/Schedule.h"
+#include "runtime/core/Target.h"
+
+namespace gptqc {
+
+/// At most `count` (>= 1) schedules: the cost model's choice, then those of `hints` that are legal,
+/// then the best of each family that the model sees within a factor of four of its choice, then the
+/// rest in the model's order. No schedule twice.
+std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &target,
+                                       const std::vector<Schedule> &hints, int count);
+
+} // namespace gptqc
+
+#endif // GPTQC_AUTOTUNE_CANDIDATES_H
