@@ -7,6 +7,9 @@ foreach(t gptqc gptqc-opt)
     install(TARGETS ${t} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
   endif()
 endforeach()
+if(TARGET gptqc_sentencepiece) # where gptqc looks for it
+  install(TARGETS gptqc_sentencepiece LIBRARY DESTINATION "${CMAKE_INSTALL_BINDIR}/../lib")
+endif()
 
 set(gptqc_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/gptqc")
 foreach(t gptqc_runtime gptqc_compiler)

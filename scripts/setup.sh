@@ -68,7 +68,8 @@ apt_llvm_version() {
 
 install_with_apt() {
   apt_install g++ cmake ninja-build git python3 ca-certificates \
-    libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev libopenblas0-pthread
+    libfmt-dev nlohmann-json3-dev libcli11-dev libgtest-dev libopenblas0-pthread \
+    libpcre2-dev libutf8proc-dev libsentencepiece-dev
   if [ -n "$mlir_dir" ]; then
     return 0
   fi
@@ -93,7 +94,8 @@ install_packages() {
     install_with_apt
   elif command -v dnf >/dev/null; then
     "${as_root[@]}" dnf -q -y --setopt=install_weak_deps=False install gcc-c++ cmake ninja-build git \
-      python3 python3-pip fmt-devel json-devel cli11-devel gtest-devel openblas
+      python3 python3-pip fmt-devel json-devel cli11-devel gtest-devel openblas \
+      pcre2-devel pcre2-static utf8proc-devel sentencepiece-devel
     "${as_root[@]}" dnf -q -y install mlir-devel mlir-static llvm-devel llvm-static llvm-test \
       python3-lit clang-tools-extra || say "no MLIR packages here"
   elif command -v pacman >/dev/null; then

@@ -68,6 +68,10 @@ Result<std::optional<nlohmann::ordered_json>> readJsonObject(const fs::path &pat
   return readObject<nlohmann::ordered_json>(path, 16 << 20);
 }
 
+Result<std::optional<nlohmann::json>> readJsonTable(const fs::path &path) {
+  return readObject<json>(path, 256 << 20);
+}
+
 Result<HfFolder> HfFolder::open(const fs::path &directory) {
   std::error_code error;
   if (!fs::is_directory(directory, error))
@@ -83,8 +87,7 @@ Result<HfFolder> HfFolder::open(const fs::path &directory) {
     GPTQC_TRY(folder.openSingle("model.safetensors"));
     return folder;
   }
-  // An index of a very large model has tens of megabytes.
-  GPTQC_ASSIGN(std::optional<json> index, readObject<json>(directory / kIndexName, 256 << 20));
+  GPTQC_ASSIGN(std::optional<json> index, readJsonTable(directory / kIndexName));
   if (index) {
     GPTQC_TRY(folder.openIndex(*index));
     return folder;

@@ -60,6 +60,9 @@ private:
 /// 16 MB.
 Result<std::optional<nlohmann::ordered_json>> readJsonObject(const std::filesystem::path &path);
 
+/// The same for very many keys, which it sorts, and up to 256 MB: an index, a vocabulary.
+Result<std::optional<nlohmann::json>> readJsonTable(const std::filesystem::path &path);
+
 } // namespace gptqc
 
 #endif // GPTQC_RUNTIME_CHECKPOINT_HFFOLDER_H

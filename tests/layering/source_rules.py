@@ -19,6 +19,7 @@ LAYERS = {
     "runtime/solver": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device",
                        "runtime/model"],
     "runtime/model": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device"],
+    "runtime/tokenizer": ["runtime/core", "runtime/checkpoint", "runtime/model"],
     "runtime/dispatch": ["runtime/core", "runtime/checkpoint", "runtime/cpu", "runtime/device",
                          "runtime/pack"],
     "runtime/capi": ["runtime", "gptqc"],
@@ -37,6 +38,7 @@ FOREIGN = {
     r"(cuda|cuda_runtime|cuda_fp16|cuda_bf16|nvrtc|cublas\w*|cusolver\w*)(_api)?\.h": [],
     r"(mlir|llvm|mlir-c|llvm-c)/.*": ["dialect", "compiler", "tests/dialect", "tests/compiler",
                                       "tests/fuzz"],
+    r"(pcre2|utf8proc|sentencepiece_processor)\.h": ["runtime/tokenizer"],
     r"CLI/.*": ["cli", "tests/sim"],
     r"gtest/.*": ["tests"],
 }

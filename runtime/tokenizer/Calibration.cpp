@@ -1,0 +1,75 @@
+// Reading of documents, and their cutting into rows.
+#include "runtime/tokenizer/Calibration.h"
+
+#include <fstream>
+#include <iterator>
+
+#include <nlohmann/json.hpp>
+
+namespace gptqc {
+namespace {
+
+constexpr int64_t kDefaultSamples = 128, kDefaultLength = 2048;
+
+Result<std::string> textOfLine(const std::string &line, int64_t number) {
+  const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
+  if (!object.is_object() || !object.contains("text") || !object["text"].is_string())
+    return dataCorrupt("line {} is no JSON object with a \"text\"", number);
+  return object["text"].get<std::string>();
+}
+
+/// Appends documents until there are `wanted` tokens.
+Status readDocuments(std::ifstream &stream, bool lines, const Tokenizer &tokenizer, int64_t wanted,
+                     std::vector<int32_t> &ids) {
+  const auto append = [&](const std::string &document) -> Status {
+    GPTQC_ASSIGN(const std::vector<int32_t> tokens, tokenizer.encodeDocument(document));
+    ids.insert(ids.end(), tokens.begin(), tokens.end());
+    return Status();
+  };
+  if (!lines)
+    return append({std::istreambuf_iterator<char>(stream), {}});
+  std::string line;
+  for (int64_t number = 1; int64_t(ids.size()) < wanted && std::getline(stream, line); ++number) {
+    if (line.find_first_not_of(" \t\r") == std::string::npos)
+      continue;
+    GPTQC_ASSIGN(const std::string document, textOfLine(line, number));
+    GPTQC_TRY(append(document).withContext(fmt::format("line {}", number)));
+  }
+  return Status();
+}
+
+} // namespace
+
+Result<TokenRows> loadCalibration(const std::filesystem::path &path,
+                                  const std::filesystem::path &model, std::string_view name,
+                                  int64_t samples, int64_t length) {
+  const std::string kind = path.extension().string();
+  if (kind != ".txt" && kind != ".jsonl") {
+    if (kind != ".safetensors" && kind != ".npy")
+      return makeError(Code::Unsupported,
+                       "{}: calibration is read from .safetensors, .npy, .txt or .jsonl files",
+                       path.string());
+    GPTQC_ASSIGN(const TokenRows all, loadTokenRows(path, name));
+    Result<TokenRows> rows = firstRows(all, samples, length);
+    GPTQC_TRY(rows.status().withContext(path.string()));
+    return rows;
+  }
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream)
+    return makeError(Code::NotFound, "cannot open {}", path.string());
+  GPTQC_ASSIGN(const std::shared_ptr<const Tokenizer> tokenizer, Tokenizer::open(model));
+  TokenRows rows;
+  rows.rows = samples > 0 ? samples : kDefaultSamples;
+  rows.length = length > 0 ? length : kDefaultLength;
+  const int64_t wanted = rows.rows * rows.length;
+  GPTQC_TRY(readDocuments(stream, kind == ".jsonl", *tokenizer, wanted, rows.ids)
+                .withContext(path.string()));
+  if (int64_t(rows.ids.size()) < wanted)
+    return invalidArgument("{}: its text has {} tokens, {} rows of {} need {}; give more text, or "
+                           "ask for fewer or shorter rows",
+                           path.string(), rows.ids.size(), rows.rows, rows.length, wanted);
+  rows.ids.resize(size_t(wanted));
+  return rows;
+}
+
+} // namespace gptqc
