@@ -1,5 +1,6 @@
 // The usual scheme (Goto, van de Geijn 2008): B is packed once per slab of k, every thread packs
-// its rows of A, and a tile of C stays in registers while k runs.
+// its rows of A, and a tile of C stays in registers while k runs. For a few rows packing would cost
+// more than the product; there each element of C is a dot product.
 #include "runtime/cpu/BuiltinGemm.h"
 
 #include <algorithm>
@@ -13,6 +14,8 @@ namespace {
 
 constexpr int64_t kTileRows = 6; ///< rows of C in registers
 constexpr int64_t kMaxTileColumns = 64;
+constexpr int64_t kFewRows = 4;        ///< of C, that take dot products
+constexpr int64_t kDotColumns = 32;    ///< columns of C that a thread takes at a time
 constexpr int64_t kSlab = 256;         ///< k of one packed slab
 constexpr int64_t kRowBlock = 96;      ///< rows of A that a thread packs at a time
 constexpr int64_t kColumnBlock = 4096; ///< columns of B packed at a time
@@ -39,16 +42,48 @@ GPTQC_INLINE void multiplyTile(const T *a, const T *b, int64_t k, T *out) {
   std::memcpy(out, sums, sizeof(sums));
 }
 
-/// The loop for this processor, and the columns of its tile.
+/// out[j] += alpha * sum over p < k of a[p] b[j * stride + p].
+template <typename T, typename Vector>
+GPTQC_INLINE void multiplyLines(const T *a, const T *b, int64_t stride, int64_t count, int64_t k,
+                                T alpha, T *out) {
+  constexpr int64_t kWidth = sizeof(Vector) / sizeof(T), kChains = 4;
+  for (int64_t j = 0; j < count; ++j) {
+    const T *line = b + j * stride;
+    Vector sums[kChains] = {};
+    int64_t p = 0;
+    for (; p + kChains * kWidth <= k; p += kChains * kWidth) {
+      Vector x[kChains], y[kChains];
+      std::memcpy(x, a + p, sizeof(x));
+      std::memcpy(y, line + p, sizeof(y));
+#pragma GCC unroll 4
+      for (int chain = 0; chain < kChains; ++chain)
+        sums[chain] += x[chain] * y[chain];
+    }
+    T total = 0;
+    for (; p < k; ++p)
+      total += a[p] * line[p];
+    const Vector sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    for (int64_t lane = 0; lane < kWidth; ++lane)
+      total += sum[lane];
+    out[j] += alpha * total;
+  }
+}
+
+/// The loops for this processor, and the columns of its tile.
 template <typename T> struct Kernel {
   int64_t columns;
   void (*run)(const T *a, const T *b, int64_t k, T *out);
+  void (*dots)(const T *a, const T *b, int64_t stride, int64_t count, int64_t k, T alpha, T *out);
 };
 
 template <typename T> struct Loops {
   typedef T Vector16 __attribute__((vector_size(16)));
   static void generic(const T *a, const T *b, int64_t k, T *out) {
     multiplyTile<T, Vector16, 2>(a, b, k, out);
+  }
+  static void genericDots(const T *a, const T *b, int64_t stride, int64_t count, int64_t k, T alpha,
+                          T *out) {
+    multiplyLines<T, Vector16>(a, b, stride, count, k, alpha, out);
   }
 #if defined(__x86_64__)
   typedef T Vector32 __attribute__((vector_size(32)));
@@ -59,15 +94,19 @@ template <typename T> struct Loops {
   __attribute__((target("avx512f"))) static void avx512(const T *a, const T *b, int64_t k, T *out) {
     multiplyTile<T, Vector64, 4>(a, b, k, out);
   }
+  __attribute__((target("avx2,fma"))) static void
+  avx2Dots(const T *a, const T *b, int64_t stride, int64_t count, int64_t k, T alpha, T *out) {
+    multiplyLines<T, Vector32>(a, b, stride, count, k, alpha, out);
+  }
 #endif
   static Kernel<T> choose() {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512f"))
-      return {int64_t(4 * 64 / sizeof(T)), avx512};
+      return {int64_t(4 * 64 / sizeof(T)), avx512, avx2Dots}; // dots are bound by memory
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-      return {int64_t(2 * 32 / sizeof(T)), avx2};
+      return {int64_t(2 * 32 / sizeof(T)), avx2, avx2Dots};
 #endif
-    return {int64_t(2 * 16 / sizeof(T)), generic};
+    return {int64_t(2 * 16 / sizeof(T)), generic, genericDots};
   }
 };
 
@@ -174,7 +213,17 @@ void builtinGemm(T alpha, MatrixRef<const T> a, Transpose opA, MatrixRef<const T
   scale(beta, c);
   if (double(c.rows) * double(c.columns) * double(k) < kWorthThreads)
     threads = 1;
-  SlabProduct<T> product(Loops<T>::choose(), alpha, threads);
+  const Kernel<T> kernel = Loops<T>::choose();
+  if (c.rows <= kFewRows && opA == Transpose::No && opB == Transpose::Yes) {
+    parallelFor(ceilDiv(c.columns, kDotColumns), threads, [&](int64_t block, int) {
+      const int64_t column = block * kDotColumns;
+      for (int64_t row = 0; row < c.rows; ++row)
+        kernel.dots(a.row(row), b.row(column), b.stride, std::min(kDotColumns, c.columns - column),
+                    k, alpha, c.row(row) + column);
+    });
+    return;
+  }
+  SlabProduct<T> product(kernel, alpha, threads);
   const Lines<T> aLines = {a.data, a.stride, opA == Transpose::No};
   const Lines<T> bLines = {b.data, b.stride, opB == Transpose::Yes};
   for (int64_t column = 0; column < c.columns; column += kColumnBlock)

@@ -9,14 +9,22 @@
 
 #include "runtime/cpu/Matrix.h"
 #include "runtime/model/ModelConfig.h"
+#include "runtime/model/PackedLinear.h"
 
 namespace gptqc {
+
+/// How the weights of quantized layers are held; those of dense ones are always fp32.
+enum class WeightForm {
+  Dense, ///< dequantized to fp32: for batches
+  Packed ///< for the CPU executor: for generation, which is bound by memory
+};
 
 /// Y = X W^T + bias. Weights may be replaced between passes (the solver does).
 struct Linear {
   std::string name;        ///< of the module, e.g. "model.layers.0.self_attn.q_proj"
-  Matrix weight;           ///< [N, K]
-  std::vector<float> bias; ///< [N]; empty: none
+  Matrix weight;           ///< [N, K]; empty when packed
+  std::vector<float> bias; ///< [N]; empty: none, or inside `packed`
+  std::shared_ptr<const PackedLinear> packed;
 };
 
 /// Weights of a norm; both empty where the model has none.

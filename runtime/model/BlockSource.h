@@ -11,8 +11,9 @@ namespace gptqc {
 /// Borrows the model; one thread at a time.
 class BlockSource {
 public:
-  /// `memory`: bytes that the blocks may take in fp32; 0: half of what is free.
-  BlockSource(const Model &model, int threads, int64_t memory = 0);
+  /// `memory`: bytes that the blocks may take; 0: half of what is free.
+  BlockSource(const Model &model, int threads, WeightForm form = WeightForm::Dense,
+              int64_t memory = 0);
 
   /// Valid until the next call where not all blocks fit; else as long as this object.
   Result<const Block *> get(int64_t index);
@@ -22,6 +23,7 @@ public:
 private:
   const Model &model;
   int threads;
+  WeightForm form;
   bool keeps = false;
   std::vector<Block> blocks; ///< all, or the last one
   std::vector<bool> loaded;

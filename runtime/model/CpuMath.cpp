@@ -76,7 +76,7 @@ void activateRow(Activation activation, const float *in, const float *factor, in
 } // namespace
 
 CpuContext CpuContext::create(int threads) {
-  return {Blas::best(threads), resolveThreads(threads)};
+  return {Blas::builtin(threads), resolveThreads(threads)};
 }
 
 void applyNorm(const CpuContext &cpu, NormKind kind, float epsilon, const Norm &norm,
@@ -105,6 +105,8 @@ void applyActivation(const CpuContext &cpu, Activation activation, MatrixRef<con
 
 void applyLinear(const CpuContext &cpu, const Linear &linear, MatrixRef<const float> x,
                  MatrixRef<float> y) {
+  if (linear.packed)
+    return linear.packed->run(x, y, cpu.threads);
   for (int64_t row = 0; row < y.rows && !linear.bias.empty(); ++row)
     std::copy(linear.bias.begin(), linear.bias.end(), y.row(row));
   cpu.blas.gemm(1.0f, x, Transpose::No, linear.weight.ref(), Transpose::Yes,

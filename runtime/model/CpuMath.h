@@ -12,7 +12,8 @@ struct CpuContext {
   Blas blas = Blas::best();
   int threads = 1;
 
-  /// 0: all threads of the machine.
+  /// With the built-in linear algebra, whose results do not depend on the threads; 0: all of the
+  /// machine.
   static CpuContext create(int threads = 0);
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "runtime/checkpoint/FloatTensor.h"
+#include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/cpu/Dequantize.h"
 
@@ -27,6 +28,18 @@ Status readConfig(const ConfigReader &reader, const Architecture &architecture,
       (facts.rope && facts.headDim % 2 != 0))
     return dataCorrupt("config.json: {} heads of {} columns with {} key/value heads do not fit",
                        facts.heads, facts.headDim, facts.kvHeads);
+  return Status();
+}
+
+/// generation_config.json names more end tokens than config.json for models that chat.
+Status readEndTokens(const std::filesystem::path &directory, ModelConfig &facts) {
+  GPTQC_ASSIGN(const std::optional<nlohmann::ordered_json> object,
+               readJsonObject(directory / "generation_config.json"));
+  if (!object)
+    return Status();
+  GPTQC_ASSIGN(const std::vector<int32_t> ends, ConfigReader(*object).integers("eos_token_id"));
+  if (!ends.empty())
+    facts.endTokens = ends;
   return Status();
 }
 
@@ -57,6 +70,7 @@ Result<Model> Model::open(const std::filesystem::path &directory) {
   model.modules = ModuleTable::forModelType(model.hf.modelType());
   GPTQC_TRY(readConfig(ConfigReader(model.hf.config()), *model.architecture, model.facts)
                 .withContext(where));
+  GPTQC_TRY(readEndTokens(directory, model.facts));
   Result<Checkpoint> checkpoint = Checkpoint::open(directory);
   if (checkpoint.ok())
     model.checkpoint = std::move(*checkpoint);
@@ -75,12 +89,16 @@ std::string Model::moduleName(int64_t block, Role role) const {
   return inBlock(block, modules->modules[index]);
 }
 
-int64_t Model::blockBytes() const {
-  int64_t elements = 0;
+int64_t Model::blockBytes(WeightForm form) const {
+  int64_t bytes = 0;
   for (int stage = 0; stage < kStages; ++stage)
-    for (const Role role : rolesOf(facts, stage))
-      elements += facts.rows(role) * facts.columns(role);
-  return elements * int64_t(sizeof(float));
+    for (const Role role : rolesOf(facts, stage)) {
+      const bool packed =
+          form == WeightForm::Packed && checkpoint && checkpoint->find(moduleName(0, role));
+      const int64_t bits = packed ? checkpoint->find(moduleName(0, role))->descriptor.bits : 32;
+      bytes += facts.rows(role) * facts.columns(role) * bits / 8;
+    }
+  return bytes;
 }
 
 Status Model::checkTensor(const std::string &name, const std::vector<int64_t> &shape) const {
@@ -147,21 +165,35 @@ Result<std::vector<float>> Model::load(const std::string &tensor) const {
   return values;
 }
 
-Result<Linear> Model::loadLinear(const std::string &module) const {
+Result<Linear> Model::loadQuantized(const LayerInfo &layer, WeightForm form) const {
   Linear linear;
-  linear.name = module;
+  linear.name = layer.name;
+  GPTQC_ASSIGN(const QuantizedMatrix matrix, checkpoint->loadLayer(layer));
+  std::vector<float> scales;
+  for (const uint16_t bits : matrix.scales)
+    scales.push_back(toFloat(bits, matrix.descriptor.scales));
+  GPTQC_TRY(checkFinite(scales).withContext(
+      fmt::format("{}: tensor {}.scales", hf.directory().string(), layer.name)));
+  if (form == WeightForm::Packed) {
+    GPTQC_ASSIGN(linear.packed, PackedLinear::create(matrix));
+    return linear;
+  }
+  linear.weight = dequantize(matrix);
+  return linear;
+}
+
+Result<Linear> Model::loadLinear(const std::string &module, WeightForm form) const {
+  Linear linear;
   if (const LayerInfo *layer = checkpoint ? checkpoint->find(module) : nullptr) {
-    GPTQC_ASSIGN(const QuantizedMatrix matrix, checkpoint->loadLayer(*layer));
-    linear.weight = dequantize(matrix);
-    GPTQC_TRY(checkFinite(linear.weight.values)
-                  .withContext(fmt::format("{}: layer {}", hf.directory().string(), module)));
+    GPTQC_ASSIGN(linear, loadQuantized(*layer, form));
   } else {
     const std::string name = module + ".weight";
+    linear.name = module;
     GPTQC_ASSIGN(linear.weight.values, load(name));
     linear.weight.rows = hf.find(name)->info->shape[0];
     linear.weight.columns = hf.find(name)->info->shape[1];
   }
-  if (hf.find(module + ".bias")) {
+  if (!linear.packed && hf.find(module + ".bias")) {
     GPTQC_ASSIGN(linear.bias, load(module + ".bias"));
   }
   return linear;
@@ -178,7 +210,7 @@ Result<Norm> Model::loadNorm(const std::string &module) const {
   return norm;
 }
 
-Result<Block> Model::loadBlock(int64_t index, int threads) const {
+Result<Block> Model::loadBlock(int64_t index, int threads, WeightForm form) const {
   Block block;
   block.index = index;
   GPTQC_ASSIGN(block.attentionNorm, loadNorm(inBlock(index, architecture->attentionNorm)));
@@ -191,7 +223,7 @@ Result<Block> Model::loadBlock(int64_t index, int threads) const {
   parallelFor(kRoles, resolveThreads(threads), [&](int64_t i, int) {
     if (Role(i) == Role::Gate && !facts.gated)
       return;
-    Result<Linear> linear = loadLinear(moduleName(index, Role(i)));
+    Result<Linear> linear = loadLinear(moduleName(index, Role(i)), form);
     outcomes[size_t(i)] = linear.status();
     if (linear.ok())
       block.linears[size_t(i)] = std::move(*linear);
@@ -232,7 +264,8 @@ Result<OutputHead> Model::loadHead() const {
   OutputHead head;
   GPTQC_ASSIGN(head.norm, loadNorm(std::string(architecture->finalNorm)));
   GPTQC_ASSIGN(head.linear, loadLinear(std::string(facts.tiedHead ? architecture->embedding
-                                                                  : architecture->head)));
+                                                                  : architecture->head),
+                                       WeightForm::Dense));
   return head;
 }
 

@@ -41,12 +41,11 @@ public:
   const Checkpoint &quantizedLayers() const { return *checkpoint; }
   /// "model.layers.3.mlp.up_proj"
   std::string moduleName(int64_t block, Role role) const;
-  /// Bytes of a block's weights in fp32.
-  int64_t blockBytes() const;
+  /// About the memory that the weights of one block take.
+  int64_t blockBytes(WeightForm form = WeightForm::Dense) const;
 
-  /// All weights of a block in fp32, quantized ones dequantized. DataCorrupt naming the tensor
-  /// that holds a NaN or infinity.
-  Result<Block> loadBlock(int64_t index, int threads) const;
+  /// All weights of a block. DataCorrupt naming the tensor that holds a NaN or infinity.
+  Result<Block> loadBlock(int64_t index, int threads, WeightForm form = WeightForm::Dense) const;
 
   /// The input of block 0 for whole sequences. InvalidArgument for a token outside the vocabulary,
   /// or a position beyond those that the model has learned.
@@ -62,7 +61,8 @@ private:
   Status checkTensor(const std::string &name, const std::vector<int64_t> &shape) const;
   std::string inBlock(int64_t block, std::string_view name) const;
   Result<std::vector<float>> load(const std::string &tensor) const;
-  Result<Linear> loadLinear(const std::string &module) const;
+  Result<Linear> loadLinear(const std::string &module, WeightForm form) const;
+  Result<Linear> loadQuantized(const LayerInfo &layer, WeightForm form) const;
   Result<Norm> loadNorm(const std::string &module) const;
 
   HfFolder hf;

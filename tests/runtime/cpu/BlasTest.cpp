@@ -108,6 +108,7 @@ TYPED_TEST(BlasTyped, Gemm) {
       }
   this->expectGemm(Blas::builtin(2), 100, 30, 512, Transpose::Yes, Transpose::Yes, random);
   this->expectGemm(Blas::builtin(2), 3, 4130, 20, Transpose::No, Transpose::Yes, random);
+  this->expectGemm(Blas::builtin(2), 4, 70, 259, Transpose::No, Transpose::Yes, random);
 }
 
 TYPED_TEST(BlasTyped, GemmDoesNotReadWhatBetaZeroReplaces) {

@@ -66,7 +66,7 @@ TEST(BlockSource, KeepsBlocksThatFit) {
   const Result<Model> model = Model::open(dataFolder() / "tiny/llama");
   ASSERT_TRUE(model.ok());
   const int64_t all = model->blockBytes() * 2;
-  BlockSource kept(*model, 1, all), read(*model, 1, all - 1);
+  BlockSource kept(*model, 1, WeightForm::Dense, all), read(*model, 1, WeightForm::Dense, all - 1);
   EXPECT_TRUE(kept.keepsAll());
   EXPECT_FALSE(read.keepsAll());
   const Block *first = *kept.get(0);
