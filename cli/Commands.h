@@ -22,6 +22,7 @@ void registerCompile(CLI::App &app, Outcome &outcome);
 void registerVerify(CLI::App &app, Outcome &outcome);
 void registerBench(CLI::App &app, Outcome &outcome);
 void registerEval(CLI::App &app, Outcome &outcome);
+void registerGenerate(CLI::App &app, Outcome &outcome);
 void registerCache(CLI::App &app, Outcome &outcome);
 void registerPack(CLI::App &app, Outcome &outcome);
 void registerTune(CLI::App &app, Outcome &outcome);

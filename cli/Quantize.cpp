@@ -13,6 +13,9 @@
 #include "runtime/checkpoint/QuantizeModel.h"
 #include "runtime/core/Version.h"
 #include "runtime/solver/quantize/GptqModel.h"
+#ifdef GPTQC_HAVE_TOKENIZER
+#include "runtime/tokenizer/Calibration.h"
+#endif
 
 namespace gptqc::cli {
 namespace {
@@ -92,14 +95,19 @@ Status roundToNearest(const Options &options) {
   return Status();
 }
 
-Result<TokenRows> loadCalibration(const Options &options) {
+Result<TokenRows> calibrationRows(const Options &options) {
   if (options.calibration.empty())
-    return invalidArgument("GPTQ needs --calibration FILE (token ids [rows,T]); to round to "
+    return invalidArgument("GPTQ needs --calibration FILE (token ids or text); to round to "
                            "nearest without, pass --method rtn");
+#ifdef GPTQC_HAVE_TOKENIZER
+  return loadCalibration(options.calibration, options.model, "input_ids", options.samples,
+                         options.length);
+#else
   GPTQC_ASSIGN(const TokenRows all, loadTokenRows(options.calibration, "input_ids"));
   Result<TokenRows> rows = firstRows(all, options.samples, options.length);
   GPTQC_TRY(rows.status().withContext(options.calibration));
   return rows;
+#endif
 }
 
 void printPhases(const GptqModelReport &report) {
@@ -110,7 +118,7 @@ void printPhases(const GptqModelReport &report) {
 
 Status gptq(Options options) {
   const auto start = Clock::now();
-  GPTQC_ASSIGN(const TokenRows calibration, loadCalibration(options));
+  GPTQC_ASSIGN(const TokenRows calibration, calibrationRows(options));
   if (!options.dynamic.empty()) {
     GPTQC_ASSIGN(const std::optional<nlohmann::ordered_json> dynamic,
                  readJsonObject(options.dynamic));
@@ -176,8 +184,11 @@ void registerQuantize(CLI::App &app, Outcome &outcome) {
       ->capture_default_str();
   command->add_option("--calibration", options->calibration,
                       "Token ids [rows,T]: tensor input_ids, or the only one, of a .safetensors "
-                      "file; or a .npy file");
-  command->add_option("--samples", options->samples, "Take the first rows only")
+                      "file; a .npy file; or text for the model's tokenizer: a .txt file, or "
+                      ".jsonl with the key text");
+  command
+      ->add_option("--samples", options->samples,
+                   "Rows of calibration; default: all of a token file, 128 of text")
       ->check(CLI::PositiveNumber);
   command->add_option("--seqlen", options->length, "Cut rows to this many tokens")
       ->check(CLI::PositiveNumber);

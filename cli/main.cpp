@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "cli/Commands.h"
 #include "runtime/core/Version.h"
@@ -16,15 +17,7 @@ std::string firstLine(std::string text) {
   return text;
 }
 
-} // namespace
-
-int main(int argc, char **argv) {
-  CLI::App app("gptqc: compiler for GPTQ-quantized linear layers", "gptqc");
-  app.set_version_flag("--version", [] {
-    return fmt::format("gptqc {} ({})", gptqc::versionNumber(), gptqc::versionCommit());
-  });
-  app.require_subcommand(1);
-  gptqc::cli::Outcome outcome;
+void registerCommands(CLI::App &app, gptqc::cli::Outcome &outcome) {
 #ifdef GPTQC_HAVE_INSPECT
   gptqc::cli::registerInspect(app, outcome);
 #endif
@@ -39,6 +32,9 @@ int main(int argc, char **argv) {
 #endif
 #ifdef GPTQC_HAVE_SOLVE
   gptqc::cli::registerSolve(app, outcome);
+#endif
+#ifdef GPTQC_HAVE_GENERATE
+  gptqc::cli::registerGenerate(app, outcome);
 #endif
 #ifdef GPTQC_HAVE_COMPILE
   gptqc::cli::registerCompile(app, outcome);
@@ -61,6 +57,18 @@ int main(int argc, char **argv) {
 #ifdef GPTQC_HAVE_LOADBENCH
   gptqc::cli::registerLoadBench(app, outcome);
 #endif
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app("gptqc: compiler for GPTQ-quantized linear layers", "gptqc");
+  app.set_version_flag("--version", [] {
+    return fmt::format("gptqc {} ({})", gptqc::versionNumber(), gptqc::versionCommit());
+  });
+  app.require_subcommand(1);
+  gptqc::cli::Outcome outcome;
+  registerCommands(app, outcome);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -73,7 +81,12 @@ int main(int argc, char **argv) {
     std::fputs("gptqc: error: out of memory; use a machine with more, or a smaller model\n",
                stderr);
     return 1;
+  } catch (const std::system_error &error) { // how fmt reports a failed write
+    outcome.status = gptqc::makeError(gptqc::Code::IoError, "{}", error.what());
   }
+  if (outcome.status.ok() && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0))
+    outcome.status =
+        gptqc::makeError(gptqc::Code::IoError, "the output could not be written completely");
   if (outcome.status.ok())
     return 0;
   std::fprintf(stderr, "gptqc: error: %s\n", firstLine(outcome.status.message()).c_str());

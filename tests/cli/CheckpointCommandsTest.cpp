@@ -1,52 +1,22 @@
 // quantize, inspect and lint as a user runs them: output, messages of one line, exit codes.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstdlib>
-
 #include <nlohmann/json.hpp>
-#include <sys/wait.h>
 
-#include "tests/support/TempFolder.h"
+#include "tests/cli/RunTool.h"
 
+using gptqc::testing::contains;
+using gptqc::testing::expectFailure;
+using gptqc::testing::Outcome;
 using gptqc::testing::readText;
+using gptqc::testing::run;
 using gptqc::testing::TempFolder;
 using gptqc::testing::writeText;
 namespace fs = std::filesystem;
 
 namespace {
 
-const std::string kTool = std::string(GPTQC_BINARY_DIR) + "/bin/gptqc";
 const fs::path kModel = fs::path(GPTQC_SOURCE_DIR) / "tests/data/models/docs-opt-5m";
-
-struct Outcome {
-  int exitCode = -1;
-  std::string output, errors;
-};
-
-Outcome run(const std::string &arguments) {
-  const TempFolder temp;
-  const std::string command =
-      kTool + " " + arguments + " >" + (temp / "out").string() + " 2>" + (temp / "err").string();
-  // NOLINTNEXTLINE(bugprone-command-processor): the tests write the command lines
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, readText(temp / "out"),
-          readText(temp / "err")};
-}
-
-bool contains(const std::string &text, const std::string &part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// Exit code and exactly one line on stderr that holds `says`.
-void expectFailure(const std::string &arguments, int exitCode, const std::string &says) {
-  const Outcome outcome = run(arguments);
-  EXPECT_EQ(outcome.exitCode, exitCode) << arguments << ": " << outcome.errors;
-  EXPECT_TRUE(contains(outcome.errors, says)) << outcome.errors;
-  EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
-  EXPECT_EQ(outcome.errors.rfind(exitCode == 2 ? "gptqc: usage: " : "gptqc: error: ", 0), 0u)
-      << outcome.errors;
-}
 
 TEST(CheckpointCommands, QuantizeInspectLint) {
   const TempFolder temp;

@@ -12,9 +12,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/support/TempFolder.h"
+#include "tests/cli/RunTool.h"
 
+using gptqc::testing::contains;
+using gptqc::testing::Outcome;
 using gptqc::testing::readText;
+using gptqc::testing::run;
 using gptqc::testing::TempFolder;
 using gptqc::testing::writeText;
 namespace fs = std::filesystem;
@@ -26,30 +29,8 @@ const fs::path kData = fs::path(GPTQC_SOURCE_DIR) / "tests/data";
 const std::string kModel = (kData / "models/docs-opt-5m").string();
 const std::string kTokens = (kData / "tokens.safetensors").string();
 
-struct Outcome {
-  int exitCode = -1;
-  std::string output, errors;
-};
-
-Outcome run(const std::string &arguments) {
-  const TempFolder temp;
-  const std::string command =
-      kTool + " " + arguments + " >" + (temp / "out").string() + " 2>" + (temp / "err").string();
-  // NOLINTNEXTLINE(bugprone-command-processor): the tests write the command lines
-  const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, readText(temp / "out"),
-          readText(temp / "err")};
-}
-
-bool contains(const std::string &text, const std::string &part) {
-  return text.find(part) != std::string::npos;
-}
-
 void expectFailure(const std::string &arguments, const std::string &says) {
-  const Outcome outcome = run(arguments);
-  EXPECT_EQ(outcome.exitCode, 1) << arguments << ": " << outcome.errors;
-  EXPECT_TRUE(contains(outcome.errors, says)) << outcome.errors;
-  EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1) << outcome.errors;
+  gptqc::testing::expectFailure(arguments, 1, says);
 }
 
 std::map<std::string, std::string> filesOf(const fs::path &folder) {
@@ -116,15 +97,37 @@ TEST(SolverCommands, KilledAtRandomMomentsAndResumed) {
   SCOPED_TRACE(seed);
   std::mt19937 random(seed);
   const auto longest = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-  int kills = 0;
-  for (; kills < 20; ++kills) // most of a run at a time, so that all of its phases are hit
-    if (runAndKill(arguments, std::chrono::milliseconds(random() % unsigned(longest + 1))))
-      break;
+  for (int kills = 0, runs = 0; kills < 20 && runs < 100; ++runs) {
+    if (!runAndKill(arguments, std::chrono::milliseconds(random() % unsigned(longest + 1)))) {
+      ++kills;
+      continue;
+    }
+    EXPECT_EQ(filesOf(whole), filesOf(killed)); // done before the kill: once more
+    fs::remove_all(killed);
+  }
   const Outcome last = run("quantize " + kModel + options + " --resume -o " + killed);
   ASSERT_EQ(last.exitCode, 0) << last.errors;
   EXPECT_EQ(filesOf(whole), filesOf(killed));
   EXPECT_EQ(std::distance(fs::directory_iterator(temp.path()), fs::directory_iterator()), 2)
       << "nothing else is left";
+}
+
+/// Writes beyond the limit fail as on a full disk; the signal that comes with them is ignored.
+TEST(SolverCommands, DiskFull) {
+  const TempFolder temp;
+  const std::string layer = (kData / "golden/gptq_q_proj_256x256.safetensors").string();
+  const std::string full = "trap '' XFSZ; ulimit -f 100; ";
+  const std::string output = " -o " + (temp / "q").string(), quantize = "quantize " + kModel;
+  const std::vector<std::string> commands = {
+      "solve " + layer + " --bits 4" + output, quantize + " --method rtn --bits 8" + output,
+      quantize + " --bits 8 --samples 2 --calibration " + kTokens + output};
+  for (const std::string &command : commands) {
+    const Outcome outcome = run(command, full);
+    EXPECT_EQ(outcome.exitCode, 1) << command;
+    EXPECT_TRUE(contains(outcome.errors, "gptqc: error: ")) << outcome.errors;
+    EXPECT_TRUE(contains(outcome.errors, "File too large")) << outcome.errors;
+    EXPECT_FALSE(fs::exists(temp / "q")) << command;
+  }
 }
 
 TEST(SolverCommands, Refusals) {

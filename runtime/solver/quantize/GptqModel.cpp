@@ -270,8 +270,9 @@ bool isComplete(const fs::path &output, const std::string &run) {
   const auto config = readJsonObject(output / "quantize_config.json");
   if (!config.ok() || !*config)
     return false;
-  const nlohmann::ordered_json meta = (*config)->value("meta", nlohmann::ordered_json::object());
-  return meta.is_object() && meta.value("run", std::string()) == run;
+  const auto meta = (*config)->find("meta");
+  return meta != (*config)->end() && meta->is_object() && meta->contains("run") &&
+         (*meta)["run"] == run;
 }
 
 fs::path journalPath(const fs::path &output) {
