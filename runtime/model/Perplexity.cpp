@@ -75,6 +75,9 @@ Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const
   Perplexity result;
   result.predictions = rows.rows * (length - 1);
   result.value = std::exp(loss / double(result.predictions));
+  if (!std::isfinite(result.value))
+    return dataCorrupt("the perplexity is not finite; the model's weights are damaged, or exceed "
+                       "the range of their type");
   return result;
 }
 

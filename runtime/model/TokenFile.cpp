@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <climits>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
+#include "runtime/core/AtomicFile.h"
 #include "runtime/core/SafeTensors.h"
 
 namespace gptqc {
@@ -130,12 +129,8 @@ Result<TokenRows> parseNpy(std::span<const uint8_t> file) {
 }
 
 Result<TokenRows> fromNpy(const std::filesystem::path &path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    return makeError(Code::NotFound, "cannot open {}", path.string());
-  const std::vector<char> bytes{std::istreambuf_iterator<char>(stream), {}};
-  Result<TokenRows> tokens =
-      parseNpy({reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size()});
+  GPTQC_ASSIGN(const std::vector<uint8_t> bytes, readFile(path));
+  Result<TokenRows> tokens = parseNpy(bytes);
   GPTQC_TRY(tokens.status().withContext(path.string()));
   return tokens;
 }

@@ -1,17 +1,18 @@
 // Reading of documents, and their cutting into rows.
 #include "runtime/tokenizer/Calibration.h"
 
-#include <fstream>
-#include <iterator>
+#include <algorithm>
 
 #include <nlohmann/json.hpp>
+
+#include "runtime/core/AtomicFile.h"
 
 namespace gptqc {
 namespace {
 
 constexpr int64_t kDefaultSamples = 128, kDefaultLength = 2048;
 
-Result<std::string> textOfLine(const std::string &line, int64_t number) {
+Result<std::string> textOfLine(std::string_view line, int64_t number) {
   const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
   if (!object.is_object() || !object.contains("text") || !object["text"].is_string())
     return dataCorrupt("line {} is no JSON object with a \"text\"", number);
@@ -19,18 +20,20 @@ Result<std::string> textOfLine(const std::string &line, int64_t number) {
 }
 
 /// Appends documents until there are `wanted` tokens.
-Status readDocuments(std::ifstream &stream, bool lines, const Tokenizer &tokenizer, int64_t wanted,
+Status readDocuments(std::string_view text, bool lines, const Tokenizer &tokenizer, int64_t wanted,
                      std::vector<int32_t> &ids) {
-  const auto append = [&](const std::string &document) -> Status {
+  const auto append = [&](std::string_view document) -> Status {
     GPTQC_ASSIGN(const std::vector<int32_t> tokens, tokenizer.encodeDocument(document));
     ids.insert(ids.end(), tokens.begin(), tokens.end());
     return Status();
   };
   if (!lines)
-    return append({std::istreambuf_iterator<char>(stream), {}});
-  std::string line;
-  for (int64_t number = 1; int64_t(ids.size()) < wanted && std::getline(stream, line); ++number) {
-    if (line.find_first_not_of(" \t\r") == std::string::npos)
+    return append(text);
+  for (int64_t number = 1; int64_t(ids.size()) < wanted && !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos)
       continue;
     GPTQC_ASSIGN(const std::string document, textOfLine(line, number));
     GPTQC_TRY(append(document).withContext(fmt::format("line {}", number)));
@@ -54,15 +57,14 @@ Result<TokenRows> loadCalibration(const std::filesystem::path &path,
     GPTQC_TRY(rows.status().withContext(path.string()));
     return rows;
   }
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    return makeError(Code::NotFound, "cannot open {}", path.string());
+  GPTQC_ASSIGN(const std::vector<uint8_t> bytes, readFile(path));
+  const std::string_view text(reinterpret_cast<const char *>(bytes.data()), bytes.size());
   GPTQC_ASSIGN(const std::shared_ptr<const Tokenizer> tokenizer, Tokenizer::open(model));
   TokenRows rows;
   rows.rows = samples > 0 ? samples : kDefaultSamples;
   rows.length = length > 0 ? length : kDefaultLength;
   const int64_t wanted = rows.rows * rows.length;
-  GPTQC_TRY(readDocuments(stream, kind == ".jsonl", *tokenizer, wanted, rows.ids)
+  GPTQC_TRY(readDocuments(text, kind == ".jsonl", *tokenizer, wanted, rows.ids)
                 .withContext(path.string()));
   if (int64_t(rows.ids.size()) < wanted)
     return invalidArgument("{}: its text has {} tokens, {} rows of {} need {}; give more text, or "

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "runtime/checkpoint/QuantizeModel.h"
-#include "runtime/model/TokenFile.h"
+#include "runtime/model/Perplexity.h"
 #include "tests/runtime/model/ModelFolder.h"
 
 namespace gptqc {
@@ -101,6 +101,22 @@ TEST(Generate, Errors) {
   const std::vector<int32_t> prompt = {1, 99};
   expectError(generate(*model, prompt, {}, cpu).status(), Code::InvalidArgument,
               "token id 99 at position 1");
+}
+
+TEST(Generate, OutputThatIsNotFinite) {
+  const CpuContext cpu = {Blas::builtin(1), 1};
+  testing::ModelFolder folder("llama");
+  const std::vector<float> huge(64 * 32, 3e38f);
+  const auto *bytes = reinterpret_cast<const uint8_t *>(huge.data());
+  folder.plan["lm_head.weight"].type = ElementType::F32;
+  folder.bytes["lm_head.weight"].assign(bytes, bytes + huge.size() * sizeof(float));
+  const Result<Model> model = Model::open(folder.write());
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const std::vector<int32_t> prompt = {1, 2, 3};
+  expectError(generate(*model, prompt, {}, cpu).status(), Code::DataCorrupt,
+              "output behind 3 tokens is not finite");
+  expectError(perplexityOf(*model, {1, 3, prompt}, cpu).status(), Code::DataCorrupt,
+              "perplexity is not finite");
 }
 
 TEST(Generate, EndsWithTheLearnedPositions) {

@@ -66,7 +66,10 @@ TEST_F(Calibration, Errors) {
   expectError(load("a.csv", "1,2", 1, 1), Code::Unsupported,
               "read from .safetensors, .npy, .txt or .jsonl");
   expectError(loadCalibration(folder / "absent.txt", kModel, "input_ids", 1, 1), Code::NotFound,
-              "cannot open");
+              "absent.txt: no such file");
+  std::filesystem::create_directory(folder / "folder.txt");
+  expectError(loadCalibration(folder / "folder.txt", kModel, "input_ids", 1, 1), Code::IoError,
+              "folder.txt: Is a directory");
 }
 
 } // namespace
