@@ -33,6 +33,7 @@ SafeTensorsFuzz safetensors 4096
 KernelCacheFuzz kernel-cache 4096
 QuantConfigFuzz quant-config 8192
 CheckpointFuzz checkpoint 16384
+TokenizerFuzz tokenizer 4096
 IrFuzz ir 0'
 
 wanted() { [ ${#targets[@]} -eq 0 ] || printf '%s\n' "${targets[@]}" | grep -qx "$1"; }
