@@ -103,12 +103,16 @@ void mmaBf16(MmaOperand operand);
 /// ldmatrix: d[i] gets this lane's pair of matrix i of `matrices`, whose row addresses the lanes
 /// 8i..8i+7 give.
 void loadMatrices(int matrices, const void *row, uint32_t *d);
+/// ldmatrix.trans: this lane's pair of the transposed matrix.
+void loadMatricesTransposed(int matrices, const void *row, uint32_t *d);
 /// stmatrix.trans: element (row, column) of matrix i lands at 16-bit position `row` behind the
 /// address of lane 8i + column.
 void storeMatricesTransposed(int matrices, void *column, const uint32_t *d);
 
 /// shfl of lane 0's value to all lanes.
 uint32_t broadcastLane0(uint32_t value);
+/// shfl.bfly: the value of lane `lane ^ mask`; the mask is the same in all lanes.
+uint32_t shuffleXor(uint32_t value, int mask);
 
 /// wgmma.m64nNk16 with A in registers: d[columns / 2] += A B, B by its descriptor, when
 /// `accumulate`, else d = A B.

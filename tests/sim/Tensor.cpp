@@ -51,6 +51,25 @@ void loadAll(Collective &warp) {
   }
 }
 
+/// With .trans lane l gets elements (2 (l % 4), l / 4) and (2 (l % 4) + 1, l / 4).
+void loadAllTransposed(Collective &warp) {
+  for (int i = 0; i < matrixOperand(warp, 0).matrices; ++i)
+    for (int l = 0; l < 32; ++l)
+      for (int h = 0; h < 2; ++h) {
+        const uint8_t *row = matrixOperand(warp, i * 8 + l % 4 * 2 + h).row;
+        Thread &thread = *warp.threads[l];
+        if (reinterpret_cast<uintptr_t>(row) % 16 != 0)
+          return fail(fmt::format("{}: ldmatrix of a misaligned row at {}", who(thread),
+                                  describeAddress(row)),
+                      warp.site);
+        const size_t before = machine->report.errors.size();
+        request(thread, row + l / 4 * 2, 2, Access::Read, warp.site);
+        if (machine->report.errors.size() == before)
+          std::memcpy(reinterpret_cast<uint8_t *>(&matrixOperand(warp, l).d[i]) + 2 * h,
+                      row + l / 4 * 2, 2);
+      }
+}
+
 void storeAllTransposed(Collective &warp) {
   for (int i = 0; i < matrixOperand(warp, 0).matrices; ++i)
     for (int l = 0; l < 32; ++l)
@@ -210,7 +229,8 @@ void enterWarpgroup(const char *name, void *operand, void (*body)(Collective &),
 
 constexpr char kWgmma[] = "wgmma", kSetMaxRegisters[] = "setmaxnreg", kLoad[] = "ldmatrix",
                kStore[] = "stmatrix", kMmaF16[] = "mma.f16", kBroadcast[] = "shfl",
-               kMmaBf16[] = "mma.bf16";
+               kMmaBf16[] = "mma.bf16", kLoadTransposed[] = "ldmatrix.trans",
+               kShuffle[] = "shfl.bfly";
 
 } // namespace
 
@@ -227,6 +247,11 @@ void loadMatrices(int matrices, const void *row, uint32_t *d) {
   const Unwatched unwatched;
   MatrixOperand operand = {matrices, static_cast<uint8_t *>(const_cast<void *>(row)), d};
   enterWarp(kLoad, &operand, loadAll, __builtin_return_address(0));
+}
+void loadMatricesTransposed(int matrices, const void *row, uint32_t *d) {
+  const Unwatched unwatched;
+  MatrixOperand operand = {matrices, static_cast<uint8_t *>(const_cast<void *>(row)), d};
+  enterWarp(kLoadTransposed, &operand, loadAllTransposed, __builtin_return_address(0));
 }
 void storeMatricesTransposed(int matrices, void *column, const uint32_t *d) {
   const Unwatched unwatched;
@@ -245,6 +270,27 @@ uint32_t broadcastLane0(uint32_t value) {
       },
       __builtin_return_address(0));
   return value;
+}
+
+uint32_t shuffleXor(uint32_t value, int mask) {
+  const Unwatched unwatched;
+  struct Operand {
+    uint32_t value;
+    int mask;
+  } operand = {value, mask};
+  enterWarp(
+      kShuffle, &operand,
+      [](Collective &warp) {
+        uint32_t values[32];
+        for (int l = 0; l < 32; ++l)
+          values[l] = static_cast<const Operand *>(warp.operands[l])->value;
+        for (int l = 0; l < 32; ++l) {
+          Operand &own = *static_cast<Operand *>(warp.operands[l]);
+          own.value = values[l ^ own.mask];
+        }
+      },
+      __builtin_return_address(0));
+  return operand.value;
 }
 
 void wgmma(WgmmaOperand operand) {

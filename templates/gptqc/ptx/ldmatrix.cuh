@@ -22,6 +22,15 @@ GPTQC_DEVICE void ldmatrix_x2(u32 (&d)[2], const void *row) {
                : "memory");
 }
 
+/// The same, each matrix transposed on the way.
+GPTQC_DEVICE void ldmatrix_x4_transposed(u32 (&d)[4], const void *row) {
+  const u32 address = (u32)__cvta_generic_to_shared(row);
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+               : "r"(address)
+               : "memory");
+}
+
 } // namespace gptqc
 
 #endif // GPTQC_TEMPLATES_PTX_LDMATRIX_CUH

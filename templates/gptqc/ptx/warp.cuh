@@ -1,4 +1,4 @@
-// What a warp shares: its barrier.
+// What a warp shares: its barrier, and values by shuffles.
 #ifndef GPTQC_TEMPLATES_PTX_WARP_CUH
 #define GPTQC_TEMPLATES_PTX_WARP_CUH
 
@@ -6,6 +6,11 @@ namespace gptqc {
 
 /// Waits for all lanes of the warp and orders their memory accesses.
 static __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
+
+/// The value of the lane whose number differs in the bits of `mask`.
+static __device__ __forceinline__ float shuffle_xor(float value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
 
 } // namespace gptqc
 

@@ -9,6 +9,10 @@ namespace gptqc {
 inline void warp_barrier() { sim::warpBarrier(); }
 inline unsigned broadcast_lane0(unsigned value) { return sim::broadcastLane0(value); }
 
+inline float shuffle_xor(float value, int mask) {
+  return __uint_as_float(sim::shuffleXor(__float_as_uint(value), mask));
+}
+
 } // namespace gptqc
 
 #endif // GPTQC_TEMPLATES_PTX_WARP_CUH
