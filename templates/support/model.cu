@@ -1,5 +1,5 @@
-// The steps of a decoder block other than linear layers: norms, rotary embedding, attention,
-// activation. 16-bit activations, fp32 arithmetic, an fp32 residual stream (sm_80+).
+// The steps of a decoder other than linear layers: norms, rotary embedding, attention, activation,
+// loss. 16-bit activations, fp32 arithmetic, an fp32 residual stream (sm_80+).
 #include "gptqc/ptx/block.cuh"
 #include "gptqc/ptx/ldmatrix.cuh"
 #include "gptqc/ptx/pack.cuh"
@@ -14,12 +14,14 @@ struct model_args {
   float *residual;     // [rows][columns]
   const u16 *delta;    // [rows][columns] added to the residual first; null: nothing
   const float *weight; // [columns] of a norm, [head_dim] of a head norm; null: ones
-  const float *bias;   // [columns]; null: RMS norm, else layer norm
+  const float *bias;   // [columns]; null: none
   const u16 *x;        // queries, or what is activated
   const u16 *keys;     // or the gate; null: none
   const u16 *values;
   u16 *y;
   const float *cosine, *sine; // [positions][head_dim / 2]; null: no rotation
+  const int *targets;         // [rows] of the vocabulary; negative: none
+  float *losses;              // [rows]
   i64 x_stride, kv_stride, y_stride;
   i64 kv_rows;   // from one sequence to the next in keys and values
   i64 rows;      // tokens of all sequences
@@ -30,9 +32,9 @@ struct model_args {
   int heads, kv_heads, head_dim;
   int activation; // 0: silu, 1: relu, 2: gelu, 3: gelu by tanh
   float epsilon, scale;
-  int reserved;
+  int layer_norm; // else RMS norm
 };
-static_assert(sizeof(model_args) == 176, "must match ModelArgs");
+static_assert(sizeof(model_args) == 192, "must match ModelArgs");
 
 constexpr u32 kInfinity = 0x7f800000u;
 constexpr int kThreads = 128, kTile = 64; // queries and keys of a tile; a warp has 16 queries
@@ -72,7 +74,7 @@ template <typename type> GPTQC_DEVICE void norm_row(const model_args &args) {
   }
   if (!args.y)
     return;
-  const float mean = args.bias ? block_sum(sum, shared) / (float)args.columns : 0.0f;
+  const float mean = args.layer_norm ? block_sum(sum, shared) / (float)args.columns : 0.0f;
   float squares = 0;
   for (int i = threadIdx.x; i < args.columns; i += kThreads) {
     const float value = row[i] - mean;
@@ -145,6 +147,39 @@ template <typename type> GPTQC_DEVICE void activate_row(const model_args &args) 
                                    : activate(value, args.activation);
     y[i] = type::from_float(result);
   }
+}
+
+/// y += bias. Grid: rows x any.
+template <typename type> GPTQC_DEVICE void add_bias(const model_args &args) {
+  u16 *y = args.y + (i64)blockIdx.x * args.y_stride;
+  const int first = (int)blockIdx.y * kThreads + threadIdx.x, step = (int)gridDim.y * kThreads;
+  for (int i = first; i < args.columns; i += step)
+    y[i] = type::from_float(type::to_float(y[i]) + args.bias[i]);
+}
+
+/// -log softmax(row)[target] of logits in `residual`; 0 without a target. Grid: rows.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    loss(const __grid_constant__ model_args args) {
+  GPTQC_SHARED_MEMORY(memory);
+  float *shared = (float *)memory;
+  const float *row = args.residual + (i64)blockIdx.x * args.columns;
+  const int target = args.targets[blockIdx.x];
+  float most = row[0]; // any element will do for a start
+  for (int i = threadIdx.x; i < args.columns; i += kThreads)
+    most = fmaxf(most, row[i]);
+  for (int mask = 16; mask > 0; mask /= 2)
+    most = fmaxf(most, shuffle_xor(most, mask));
+  if (lane_id() == 0)
+    shared[warp_id()] = most;
+  block_barrier();
+  for (int w = 0; w < kThreads / 32; ++w)
+    most = fmaxf(most, shared[w]);
+  float sum = 0;
+  for (int i = threadIdx.x; i < args.columns; i += kThreads)
+    sum += exp_approx(row[i] - most);
+  sum = block_sum(sum, shared);
+  if (threadIdx.x == 0)
+    args.losses[blockIdx.x] = target < 0 ? 0.0f : logf(sum) + (most - row[target]);
 }
 
 template <typename type> GPTQC_DEVICE u32 pack2(float low, float high) {
@@ -309,6 +344,7 @@ struct brain_type : bf16 {
   GPTQC_MODEL_KERNEL(norm_##suffix, norm_row<type>)                                                \
   GPTQC_MODEL_KERNEL(rotate_##suffix, rotate_head<type>)                                           \
   GPTQC_MODEL_KERNEL(activate_##suffix, activate_row<type>)                                        \
+  GPTQC_MODEL_KERNEL(bias_##suffix, add_bias<type>)                                                \
   GPTQC_MODEL_KERNEL(attend64_##suffix, (attend<type, 64>))                                        \
   GPTQC_MODEL_KERNEL(attend128_##suffix, (attend<type, 128>))                                      \
   GPTQC_MODEL_KERNEL(attend256_##suffix, (attend<type, 256>))

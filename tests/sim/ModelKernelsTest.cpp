@@ -18,6 +18,9 @@ void rotate_f16(gptqc::ModelArgs);
 void rotate_bf16(gptqc::ModelArgs);
 void activate_f16(gptqc::ModelArgs);
 void activate_bf16(gptqc::ModelArgs);
+void bias_f16(gptqc::ModelArgs);
+void bias_bf16(gptqc::ModelArgs);
+void loss(gptqc::ModelArgs);
 void attend64_f16(gptqc::ModelArgs);
 void attend64_bf16(gptqc::ModelArgs);
 void attend128_f16(gptqc::ModelArgs);
@@ -114,6 +117,7 @@ TEST_P(ModelKernels, Norm) {
     call.args.residual = address(residual);
     call.args.weight = address(weight);
     call.args.bias = layerNorm ? address(bias) : 0;
+    call.args.layerNorm = layerNorm;
     call.args.y = address(y);
     call.args.xStride = call.args.yStride = kColumns;
     call.args.columns = kColumns;
@@ -231,6 +235,44 @@ TEST_P(ModelKernels, Activate) {
           expectNear(y[row * kColumns + i], activated(first, kind) * second, 10);
         }
     }
+}
+
+TEST_P(ModelKernels, BiasAndLoss) {
+  constexpr int kRows = 3, kColumns = 72;
+  std::vector<uint16_t> x = halves(kRows * kColumns);
+  std::vector<float> bias = floats(kColumns), logits = floats(kRows * kColumns, 4), losses(kRows);
+  std::vector<int32_t> targets = {5, -1, 71};
+  Call call;
+  std::vector<uint16_t> y = x;
+  call.kernel = pick(bias_f16, bias_bf16);
+  call.args.y = address(y);
+  call.args.yStride = call.args.columns = kColumns;
+  call.args.bias = address(bias);
+  call.grid = {kRows, 2, 1};
+  call.buffers = {buffer("y", y, true), buffer("bias", bias)};
+  ASSERT_TRUE(runsOnce(call));
+  for (size_t i = 0; i < y.size(); ++i)
+    expectNear(y[i], value(x[i]) + bias[i % kColumns], 10);
+
+  call = Call();
+  call.kernel = loss;
+  call.args.residual = address(logits);
+  call.args.columns = kColumns;
+  call.args.targets = address(targets);
+  call.args.losses = address(losses);
+  call.grid.x = kRows;
+  call.sharedBytes = 16;
+  call.buffers = {buffer("logits", logits), buffer("targets", targets),
+                  buffer("losses", losses, true)};
+  ASSERT_TRUE(runs(call));
+  for (size_t row = 0; row < kRows; ++row) {
+    double sum = 0;
+    for (size_t i = 0; i < kColumns; ++i)
+      sum += std::exp(double(logits[row * kColumns + i]));
+    const double expected =
+        targets[row] < 0 ? 0 : std::log(sum) - logits[row * kColumns + size_t(targets[row])];
+    EXPECT_NEAR(losses[row], expected, 1e-5) << row;
+  }
 }
 
 struct AttentionCase {

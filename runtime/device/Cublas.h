@@ -1,0 +1,40 @@
+// Cublas: products of 16-bit matrices with fp32 accumulation, by cuBLAS, which is opened with
+// dlopen.
+#ifndef GPTQC_RUNTIME_DEVICE_CUBLAS_H
+#define GPTQC_RUNTIME_DEVICE_CUBLAS_H
+
+#include <memory>
+#include <string>
+
+#include "runtime/core/Descriptor.h"
+#include "runtime/device/DeviceBuffer.h"
+
+namespace gptqc {
+
+/// A row-major matrix on the GPU; `stride` in elements.
+struct DeviceMatrix {
+  CuDevicePtr data = 0;
+  int64_t rows = 0, columns = 0, stride = 0;
+};
+
+/// Works in order of one stream; one thread at a time. Copies share the library.
+class Cublas {
+public:
+  /// The stream must outlive this. Opens `path`, or, when it is empty, libcublas.so.13 or .12.
+  /// NotFound says what was tried.
+  static Result<Cublas> open(const Stream &stream, const std::string &path = "");
+
+  /// Y[M,N] = X[M,K] W[N,K]^T, X and W of `type`; Y too, or fp32 when `wide`.
+  Status product(DType type, const DeviceMatrix &x, const DeviceMatrix &w, const DeviceMatrix &y,
+                 bool wide = false) const;
+  /// S[K,K] += X[M,K]^T X, S in fp32 without gaps. Products of 16-bit numbers are exact in fp32.
+  Status addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const;
+
+private:
+  struct State;
+  std::shared_ptr<const State> state;
+};
+
+} // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_CUBLAS_H
