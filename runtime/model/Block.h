@@ -20,7 +20,7 @@ enum class WeightForm {
 };
 
 /// Y = X W^T + bias. Weights may be replaced between passes (the solver does).
-struct Linear {
+struct LinearWeights {
   std::string name;        ///< of the module, e.g. "model.layers.0.self_attn.q_proj"
   Matrix weight;           ///< [N, K]; empty when packed
   std::vector<float> bias; ///< [N]; empty: none, or inside `packed`
@@ -35,12 +35,12 @@ struct Norm {
 
 struct Block {
   int64_t index = 0;
-  std::array<Linear, kRoles> linears; ///< by Role; Gate is empty in a model without
+  std::array<LinearWeights, kRoles> linears; ///< by Role; Gate is empty in a model without
   Norm attentionNorm, mlpNorm;
   Norm queryNorm, keyNorm; ///< [headDim], or empty
 
-  Linear &at(Role role) { return linears[size_t(role)]; }
-  const Linear &at(Role role) const { return linears[size_t(role)]; }
+  LinearWeights &at(Role role) { return linears[size_t(role)]; }
+  const LinearWeights &at(Role role) const { return linears[size_t(role)]; }
 };
 
 /// The linear layers that read the same input, in calibration order: key, value, query; the output

@@ -103,7 +103,7 @@ void applyActivation(const CpuContext &cpu, Activation activation, MatrixRef<con
   });
 }
 
-void applyLinear(const CpuContext &cpu, const Linear &linear, MatrixRef<const float> x,
+void applyLinear(const CpuContext &cpu, const LinearWeights &linear, MatrixRef<const float> x,
                  MatrixRef<float> y) {
   if (linear.packed)
     return linear.packed->run(x, y, cpu.threads);

@@ -29,7 +29,7 @@ void applyActivation(const CpuContext &cpu, Activation activation, MatrixRef<con
                      MatrixRef<float> x);
 
 /// y = x W^T + bias.
-void applyLinear(const CpuContext &cpu, const Linear &linear, MatrixRef<const float> x,
+void applyLinear(const CpuContext &cpu, const LinearWeights &linear, MatrixRef<const float> x,
                  MatrixRef<float> y);
 
 /// y += x.

@@ -165,8 +165,8 @@ Result<std::vector<float>> Model::load(const std::string &tensor) const {
   return values;
 }
 
-Result<Linear> Model::loadQuantized(const LayerInfo &layer, WeightForm form) const {
-  Linear linear;
+Result<LinearWeights> Model::loadQuantized(const LayerInfo &layer, WeightForm form) const {
+  LinearWeights linear;
   linear.name = layer.name;
   GPTQC_ASSIGN(const QuantizedMatrix matrix, checkpoint->loadLayer(layer));
   std::vector<float> scales;
@@ -182,8 +182,8 @@ Result<Linear> Model::loadQuantized(const LayerInfo &layer, WeightForm form) con
   return linear;
 }
 
-Result<Linear> Model::loadLinear(const std::string &module, WeightForm form) const {
-  Linear linear;
+Result<LinearWeights> Model::loadLinear(const std::string &module, WeightForm form) const {
+  LinearWeights linear;
   if (const LayerInfo *layer = checkpoint ? checkpoint->find(module) : nullptr) {
     GPTQC_ASSIGN(linear, loadQuantized(*layer, form));
   } else {
@@ -223,7 +223,7 @@ Result<Block> Model::loadBlock(int64_t index, int threads, WeightForm form) cons
   parallelFor(kRoles, resolveThreads(threads), [&](int64_t i, int) {
     if (Role(i) == Role::Gate && !facts.gated)
       return;
-    Result<Linear> linear = loadLinear(moduleName(index, Role(i)), form);
+    Result<LinearWeights> linear = loadLinear(moduleName(index, Role(i)), form);
     outcomes[size_t(i)] = linear.status();
     if (linear.ok())
       block.linears[size_t(i)] = std::move(*linear);

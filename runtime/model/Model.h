@@ -18,7 +18,7 @@ namespace gptqc {
 /// The final norm and the output layer.
 struct OutputHead {
   Norm norm;
-  Linear linear; ///< [vocabulary, hidden]
+  LinearWeights linear; ///< [vocabulary, hidden]
 
   /// Logits [rows of x, vocabulary] of the last block's output.
   Matrix logits(const CpuContext &cpu, const ModelConfig &config, MatrixRef<const float> x) const;
@@ -61,8 +61,8 @@ private:
   Status checkTensor(const std::string &name, const std::vector<int64_t> &shape) const;
   std::string inBlock(int64_t block, std::string_view name) const;
   Result<std::vector<float>> load(const std::string &tensor) const;
-  Result<Linear> loadLinear(const std::string &module, WeightForm form) const;
-  Result<Linear> loadQuantized(const LayerInfo &layer, WeightForm form) const;
+  Result<LinearWeights> loadLinear(const std::string &module, WeightForm form) const;
+  Result<LinearWeights> loadQuantized(const LayerInfo &layer, WeightForm form) const;
   Result<Norm> loadNorm(const std::string &module) const;
 
   HfFolder hf;

@@ -31,7 +31,7 @@ LAYERS = {
     "bench": ["autotune", "compiler", "runtime", "templates"],
     "cli": ["autotune", "bench", "compiler", "runtime", "templates"],
     "tests": ["autotune", "bench", "cli", "compiler", "dialect", "templates", "runtime", "tests",
-              "gptqc", "mlir", "llvm"],
+              "gptqc", "support", "mlir", "llvm"],
 }
 # Libraries that only some folders may see; everything below NVIDIA's driver is opened with dlopen.
 FOREIGN = {
@@ -47,6 +47,8 @@ DEVICE_SUFFIXES = (".cu", ".cuh")
 TEXT_SUFFIXES = HOST_SUFFIXES + DEVICE_SUFFIXES + (
     ".py", ".sh", ".cmake", ".mlir", ".test", ".def", ".md", ".json", ".in", ".txt", ".yml")
 MAX_LINES = 400
+TYPE_DEFINITION = (r"(?:class|struct|enum class)(?: alignas\(\d+\))? (\w+)(?: final)?"
+                   r"(?: :[^;]*)? \{")
 
 
 def project_files(root):
@@ -131,8 +133,26 @@ def check_words(path, text):
                 yield f"{path}:{number}: '{match.group(0)}' is {what}"
 
 
+def check_type_names(headers):
+    """One definition rule: two types of one name in one namespace link without a word, and one of
+    them gets the other's constructors."""
+    first = {}
+    for path, text in headers:
+        namespace = ""
+        for line in text.splitlines():
+            opened = re.match(r"namespace ([\w:]+) \{", line)
+            if opened:
+                namespace = opened.group(1)
+            defined = re.match(TYPE_DEFINITION, line)
+            if defined:
+                name = f"{namespace}::{defined.group(1)}"
+                if first.setdefault(name, path) != path:
+                    yield f"{path}: defines {name}, as does {first[name]}; rename one"
+
+
 def offences(root):
     checks = (check_includes, check_size, check_opening, check_guard, check_words)
+    headers = []
     for path in project_files(root):
         name = os.path.basename(path)
         if is_below(path, "tests/data") or \
@@ -140,9 +160,12 @@ def offences(root):
             continue
         with open(os.path.join(root, path), encoding="utf-8") as stream:
             text = stream.read()
+        if path.endswith(".h") and not is_below(path, "tests"):
+            headers.append((path, text))
         for check in checks:
             if name != "CMakeLists.txt" or check is check_words:
                 yield from check(path, text)
+    yield from check_type_names(headers)
 
 
 def main():

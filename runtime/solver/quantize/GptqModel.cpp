@@ -141,7 +141,7 @@ private:
     std::optional<Hessian> hessian;
     std::unique_ptr<StageSolver> solver;
     for (const Role role : rolesOf(model.config(), stage)) {
-      Linear &linear = block.at(role);
+      LinearWeights &linear = block.at(role);
       if (!plan.find(linear.name))
         continue;
       GPTQC_TRY(makeSolver(sum, hessian, solver).withContext(linear.name));
@@ -164,7 +164,7 @@ private:
   }
 
   /// Takes the layer from the journal or solves it; its weights become the quantized ones.
-  Status solveModule(Linear &linear, int64_t tokens, StageSolver *solver) {
+  Status solveModule(LinearWeights &linear, int64_t tokens, StageSolver *solver) {
     const ModuleTask &task = *plan.find(linear.name);
     const int64_t n = linear.weight.rows, k = linear.weight.columns;
     std::optional<JournalEntry> entry = journal.find(linear.name);

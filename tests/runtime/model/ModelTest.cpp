@@ -103,7 +103,7 @@ TEST(BlockPass, ShowsEachInputAndUsesReplacedWeights) {
   std::vector<std::string> seen;
   for (BlockPass pass(cpu, config, *block, {3}, x.ref()); !pass.done(); pass.advance()) {
     for (const Role role : pass.readers()) {
-      const Linear &linear = block->at(role);
+      const LinearWeights &linear = block->at(role);
       seen.push_back(linear.name);
       EXPECT_EQ(pass.input().rows, 6);
       EXPECT_EQ(pass.input().columns, linear.weight.columns);
