@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/core/QuantizedMatrix.h"
 #include "runtime/cpu/Matrix.h"
 #include "runtime/model/ModelConfig.h"
 #include "runtime/model/PackedLinear.h"
@@ -15,16 +16,18 @@ namespace gptqc {
 
 /// How the weights of quantized layers are held; those of dense ones are always fp32.
 enum class WeightForm {
-  Dense, ///< dequantized to fp32: for batches
-  Packed ///< for the CPU executor: for generation, which is bound by memory
+  Dense,  ///< dequantized to fp32: for batches
+  Packed, ///< for the CPU executor: for generation, which is bound by memory
+  Codes   ///< as a checkpoint holds them: for a GPU
 };
 
 /// Y = X W^T + bias. Weights may be replaced between passes (the solver does).
 struct LinearWeights {
   std::string name;        ///< of the module, e.g. "model.layers.0.self_attn.q_proj"
-  Matrix weight;           ///< [N, K]; empty when packed
-  std::vector<float> bias; ///< [N]; empty: none, or inside `packed`
+  Matrix weight;           ///< [N, K]; empty when packed or codes
+  std::vector<float> bias; ///< [N]; empty: none, or inside `packed` or `codes`
   std::shared_ptr<const PackedLinear> packed;
+  std::shared_ptr<const QuantizedMatrix> codes;
 };
 
 /// Weights of a norm; both empty where the model has none.

@@ -168,7 +168,7 @@ Result<std::vector<float>> Model::load(const std::string &tensor) const {
 Result<LinearWeights> Model::loadQuantized(const LayerInfo &layer, WeightForm form) const {
   LinearWeights linear;
   linear.name = layer.name;
-  GPTQC_ASSIGN(const QuantizedMatrix matrix, checkpoint->loadLayer(layer));
+  GPTQC_ASSIGN(QuantizedMatrix matrix, checkpoint->loadLayer(layer));
   std::vector<float> scales;
   for (const uint16_t bits : matrix.scales)
     scales.push_back(toFloat(bits, matrix.descriptor.scales));
@@ -178,7 +178,10 @@ Result<LinearWeights> Model::loadQuantized(const LayerInfo &layer, WeightForm fo
     GPTQC_ASSIGN(linear.packed, PackedLinear::create(matrix));
     return linear;
   }
-  linear.weight = dequantize(matrix);
+  if (form == WeightForm::Codes)
+    linear.codes = std::make_shared<const QuantizedMatrix>(std::move(matrix));
+  else
+    linear.weight = dequantize(matrix);
   return linear;
 }
 
@@ -193,7 +196,7 @@ Result<LinearWeights> Model::loadLinear(const std::string &module, WeightForm fo
     linear.weight.rows = hf.find(name)->info->shape[0];
     linear.weight.columns = hf.find(name)->info->shape[1];
   }
-  if (!linear.packed && hf.find(module + ".bias")) {
+  if (!linear.packed && !linear.codes && hf.find(module + ".bias")) {
     GPTQC_ASSIGN(linear.bias, load(module + ".bias"));
   }
   return linear;

@@ -3,31 +3,13 @@
 #include <cmath>
 #include <cstdint>
 #include <random>
+#include <string>
 
 #include <gtest/gtest.h>
 
 #include "runtime/core/Float16.h"
-#include "runtime/model/cuda/ModelArgs.h"
 #include "tests/sim/Machine.h"
-
-// ModelKernels.cpp holds them.
-extern "C" {
-void norm_f16(gptqc::ModelArgs);
-void norm_bf16(gptqc::ModelArgs);
-void rotate_f16(gptqc::ModelArgs);
-void rotate_bf16(gptqc::ModelArgs);
-void activate_f16(gptqc::ModelArgs);
-void activate_bf16(gptqc::ModelArgs);
-void bias_f16(gptqc::ModelArgs);
-void bias_bf16(gptqc::ModelArgs);
-void loss(gptqc::ModelArgs);
-void attend64_f16(gptqc::ModelArgs);
-void attend64_bf16(gptqc::ModelArgs);
-void attend128_f16(gptqc::ModelArgs);
-void attend128_bf16(gptqc::ModelArgs);
-void attend256_f16(gptqc::ModelArgs);
-void attend256_bf16(gptqc::ModelArgs);
-}
+#include "tests/sim/ModelKernels.h"
 
 namespace gptqc::sim {
 namespace {
@@ -35,7 +17,7 @@ namespace {
 constexpr uint16_t kPoison = 0xffff;
 
 struct Call {
-  void (*kernel)(ModelArgs);
+  ModelKernel kernel;
   ModelArgs args;
   Dim3 grid;
   size_t sharedBytes = 0;
@@ -100,8 +82,8 @@ protected:
     return {name, reinterpret_cast<uint8_t *>(values.data()), values.size() * sizeof(T), writable,
             true};
   }
-  template <typename Kernel> Kernel pick(Kernel f16Kernel, Kernel bf16Kernel) const {
-    return type == DType::F16 ? f16Kernel : bf16Kernel;
+  ModelKernel pick(const std::string &name) const {
+    return findModelKernel(name + (type == DType::F16 ? "_f16" : "_bf16"));
   }
 };
 
@@ -113,7 +95,7 @@ TEST_P(ModelKernels, Norm) {
     const std::vector<float> before = residual;
     std::vector<uint16_t> delta = halves(kRows * kColumns), y(kRows * kColumns, kPoison);
     Call call;
-    call.kernel = pick(norm_f16, norm_bf16);
+    call.kernel = pick("norm");
     call.args.residual = address(residual);
     call.args.weight = address(weight);
     call.args.bias = layerNorm ? address(bias) : 0;
@@ -160,7 +142,7 @@ TEST_P(ModelKernels, Rotate) {
       sine.push_back(std::sin(angle));
     }
     Call call;
-    call.kernel = pick(rotate_f16, rotate_bf16);
+    call.kernel = pick("rotate");
     call.args.yStride = kStride;
     call.args.length = kLength;
     call.args.heads = kHeads;
@@ -218,7 +200,7 @@ TEST_P(ModelKernels, Activate) {
     for (const bool gated : {false, true}) {
       std::fill(y.begin(), y.end(), kPoison);
       Call call;
-      call.kernel = pick(activate_f16, activate_bf16);
+      call.kernel = pick("activate");
       call.args.x = address(x) + (gated ? 2 * kColumns : 0); // gate and up side by side
       call.args.keys = gated ? address(x) : 0;
       call.args.xStride = call.args.kvStride = kStride;
@@ -244,7 +226,7 @@ TEST_P(ModelKernels, BiasAndLoss) {
   std::vector<int32_t> targets = {5, -1, 71};
   Call call;
   std::vector<uint16_t> y = x;
-  call.kernel = pick(bias_f16, bias_bf16);
+  call.kernel = pick("bias");
   call.args.y = address(y);
   call.args.yStride = call.args.columns = kColumns;
   call.args.bias = address(bias);
@@ -255,7 +237,7 @@ TEST_P(ModelKernels, BiasAndLoss) {
     expectNear(y[i], value(x[i]) + bias[i % kColumns], 10);
 
   call = Call();
-  call.kernel = loss;
+  call.kernel = findModelKernel("loss");
   call.args.residual = address(logits);
   call.args.columns = kColumns;
   call.args.targets = address(targets);
@@ -295,9 +277,7 @@ TEST_P(ModelKernels, Attend) {
         k[(s * kvRows + size_t(c.keys)) * kvWidth + i] =
             v[(s * kvRows + size_t(c.keys)) * kvWidth + i] = kPoison;
     Call call;
-    call.kernel = c.tile == 64    ? pick(attend64_f16, attend64_bf16)
-                  : c.tile == 128 ? pick(attend128_f16, attend128_bf16)
-                                  : pick(attend256_f16, attend256_bf16);
+    call.kernel = pick("attend" + std::to_string(c.tile));
     ModelArgs &args = call.args;
     args.x = address(q), args.keys = address(k), args.values = address(v), args.y = address(y);
     args.xStride = args.yStride = int64_t(width), args.kvStride = int64_t(kvWidth);

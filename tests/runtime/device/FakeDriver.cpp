@@ -3,8 +3,6 @@
 #include "tests/runtime/device/FakeDriver.h"
 #include "runtime/device/DriverApi.h"
 
-#include "runtime/device/DriverApi.h"
-
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -109,11 +107,13 @@ int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
   if (currentContext != &contextObject)
     return 201; // CUDA_ERROR_INVALID_CONTEXT
   *pointer = reinterpret_cast<uint64_t>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  state.memory[*pointer] = bytes;
   ++state.allocations;
   ++state.allocationCalls;
   return 0;
 }
 int cuMemFree_v2(uint64_t pointer) {
+  state.memory.erase(pointer);
   std::free(reinterpret_cast<void *>(pointer));
   --state.allocations;
   return 0;
@@ -262,6 +262,8 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
     return 0;
   gptqc::FakeLaunch launch = {
       static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}};
+  if (state.launcher)
+    return state.launcher(launch, parameters[0]);
   launch.args.resize(argumentBytes(launch.entry));
   std::memcpy(launch.args.data(), parameters[0], launch.args.size());
   state.launches.push_back(std::move(launch));

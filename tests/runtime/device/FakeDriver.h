@@ -1,9 +1,10 @@
 // Controls of the fake CUDA driver (FakeDriver.cpp): a shared library with the driver's symbols
-// whose device memory is host memory and whose launches are only recorded.
+// whose device memory is host memory and whose launches are recorded, or run by a test.
 #ifndef GPTQC_TESTS_RUNTIME_DEVICE_FAKEDRIVER_H
 #define GPTQC_TESTS_RUNTIME_DEVICE_FAKEDRIVER_H
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct FakeLaunch {
   std::vector<uint8_t> args;
 };
 
+/// `args`: the kernel's parameter. 0, or an error of the driver.
+using FakeLauncher = int (*)(const FakeLaunch &launch, const void *args);
+
 struct FakeState {
   int version = 13000;
   int deviceCount = 1;
@@ -25,7 +29,9 @@ struct FakeState {
   int failure = 0;     ///< ...with this code
   std::vector<FakeLaunch> launches;
   int64_t allocations = 0, modules = 0, streams = 0, events = 0, graphs = 0; ///< alive
-  int maxDynamicShared = 0; ///< last value set with cuFuncSetAttribute
+  std::map<uint64_t, size_t> memory; ///< what is allocated: address and bytes
+  FakeLauncher launcher = nullptr;   ///< runs every launch; null: they are recorded
+  int maxDynamicShared = 0;          ///< last value set with cuFuncSetAttribute
   bool capturing = false;
   int graphLaunches = 0;
   bool record = true;      ///< keep `launches`; otherwise they are only counted
