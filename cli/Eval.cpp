@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/Commands.h"
+#include "cli/ModelDevice.h"
 #include "cli/Progress.h"
 #include "runtime/model/Perplexity.h"
 
@@ -14,7 +15,7 @@ namespace gptqc::cli {
 namespace {
 
 struct Options {
-  std::string model, tokens;
+  std::string model, tokens, device = "cpu";
   int64_t rows = 0, length = 0;
   int threads = 0;
   bool json = false;
@@ -28,11 +29,17 @@ Status evaluate(const Options &options) {
   GPTQC_ASSIGN(const Model model, Model::open(options.model));
   const CpuContext cpu = CpuContext::create(options.threads);
   std::unique_ptr<Progress> progress;
-  Result<Perplexity> result = perplexityOf(model, *rows, cpu, [&](int64_t done, int64_t total) {
+  const BlockProgress step = [&](int64_t done, int64_t total) {
     if (!progress)
       progress = std::make_unique<Progress>("eval", total);
     progress->step(fmt::format("block {}", (done - 1) % model.config().blocks));
-  });
+  };
+  std::unique_ptr<ModelDevice> gpu;
+  if (options.device == "cuda") {
+    GPTQC_ASSIGN(gpu, openModelDevice());
+  }
+  Result<Perplexity> result = gpu ? gpu->perplexity(model, *rows, cpu.threads, step)
+                                  : perplexityOf(model, *rows, cpu, step);
   progress.reset();
   GPTQC_TRY(result.status().withContext(options.model));
   const double seconds =
@@ -44,6 +51,7 @@ Status evaluate(const Options &options) {
                                               {"rows", rows->rows},
                                               {"length", rows->length},
                                               {"quantized", model.quantized()},
+                                              {"device", gpu ? gpu->describe() : "cpu"},
                                               {"blas", cpu.blas.name()},
                                               {"seconds", seconds}}
                            .dump());
@@ -68,6 +76,11 @@ void registerEval(CLI::App &app, Outcome &outcome) {
       ->check(CLI::PositiveNumber);
   command->add_option("--seqlen", options->length, "Cut rows to this many tokens")
       ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--device", options->device,
+                   "cuda: quantized layers run on the generated kernels")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all of the machine")
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", options->json, "One line of JSON with the key perplexity");

@@ -153,5 +153,18 @@ TEST(NvrtcCover, DefaultSchedulesCompileWithoutSpills) {
     ADD_FAILURE() << failure;
 }
 
+TEST(NvrtcCover, ModelKernelsCompileWithoutSpills) {
+  CompilerOptions options;
+  options.useCache = false;
+  Result<std::unique_ptr<Compiler>> compiler = Compiler::create(options);
+  ASSERT_TRUE(compiler.ok()) << compiler.status().message();
+  for (const char *target : {"sm_80", "sm_90a"}) {
+    const Result<KernelImage> image =
+        (*compiler)->compileSupport("support/model.cu", "attend128_f16", *Target::parse(target));
+    ASSERT_TRUE(image.ok()) << image.status().message();
+    EXPECT_EQ(image->resources.spillStores, 0) << target;
+  }
+}
+
 } // namespace
 } // namespace gptqc

@@ -19,7 +19,7 @@
   X(loss)
 
 #define DECLARE(name) extern "C" void name(gptqc::ModelArgs);
-KERNELS(DECLARE)
+KERNELS(DECLARE) // NOLINT(readability-identifier-naming): the names are the device's
 
 namespace gptqc::sim {
 

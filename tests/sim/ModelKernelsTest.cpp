@@ -133,7 +133,7 @@ TEST_P(ModelKernels, Norm) {
 }
 
 TEST_P(ModelKernels, Rotate) {
-  constexpr int kRows = 4, kLength = 2, kHeads = 5, kDim = 24, kStride = kHeads * kDim + 8;
+  constexpr size_t kRows = 4, kLength = 2, kHeads = 5, kDim = 24, kStride = kHeads * kDim + 8;
   for (const bool normalized : {false, true}) {
     std::vector<uint16_t> x = halves(kRows * kStride);
     std::vector<float> weight = floats(kDim), angles = floats(kLength * kDim / 2), cosine, sine;
@@ -157,25 +157,24 @@ TEST_P(ModelKernels, Rotate) {
     call.buffers = {buffer("y", y, true), buffer("weight", weight), buffer("cosine", cosine),
                     buffer("sine", sine)};
     ASSERT_TRUE(runsOnce(call));
-    for (int row = 0; row < kRows; ++row)
-      for (int head = 0; head < kHeads; ++head) {
-        const size_t at = size_t(row * kStride + head * kDim);
+    for (size_t row = 0; row < kRows; ++row)
+      for (size_t head = 0; head < kHeads; ++head) {
+        const size_t at = row * kStride + head * kDim, half = kDim / 2;
         double squares = 0;
-        for (int j = 0; j < kDim; ++j)
-          squares += value(x[at + size_t(j)]) * value(x[at + size_t(j)]) / kDim;
+        for (size_t j = 0; j < kDim; ++j)
+          squares += value(x[at + j]) * value(x[at + j]) / kDim;
         const double factor = normalized ? 1 / std::sqrt(squares + 1e-6) : 1;
-        for (int j = 0; j < kDim / 2; ++j) {
-          const size_t k = size_t(row % kLength * (kDim / 2) + j), half = kDim / 2;
-          const double low = value(x[at + size_t(j)]) * factor *
-                             (normalized ? weight[size_t(j)] : 1.0f),
-                       high = value(x[at + half + size_t(j)]) * factor *
-                              (normalized ? weight[half + size_t(j)] : 1.0f);
-          expectNear(y[at + size_t(j)], low * cosine[k] - high * sine[k], 10);
-          expectNear(y[at + half + size_t(j)], high * cosine[k] + low * sine[k], 10);
+        for (size_t j = 0; j < half; ++j) {
+          const size_t k = row % kLength * half + j;
+          const double low = value(x[at + j]) * factor * (normalized ? weight[j] : 1.0f),
+                       high = value(x[at + half + j]) * factor *
+                              (normalized ? weight[half + j] : 1.0f);
+          expectNear(y[at + j], low * cosine[k] - high * sine[k], 10);
+          expectNear(y[at + half + j], high * cosine[k] + low * sine[k], 10);
         }
       }
-    for (int row = 0; row < kRows; ++row) // what lies between the rows
-      for (size_t i = size_t(row * kStride + kHeads * kDim); i < size_t((row + 1) * kStride); ++i)
+    for (size_t row = 0; row < kRows; ++row) // what lies between the rows
+      for (size_t i = row * kStride + kHeads * kDim; i < (row + 1) * kStride; ++i)
         EXPECT_EQ(y[i], x[i]);
   }
 }
@@ -268,7 +267,7 @@ TEST_P(ModelKernels, Attend) {
         AttentionCase{256, 136, 1, 1, 5, 69, 3, 1}}) {
     const size_t d = size_t(c.headDim), width = size_t(c.heads) * d,
                  kvWidth = size_t(c.kvHeads) * d;
-    const size_t rows = size_t(c.length * c.sequences), kvRows = size_t(c.keys + 1);
+    const size_t rows = size_t(c.length) * size_t(c.sequences), kvRows = size_t(c.keys) + 1;
     std::vector<uint16_t> q = halves(rows * width, 2), y(rows * width, kPoison),
                           k = halves(kvRows * size_t(c.sequences) * kvWidth, 2),
                           v = halves(kvRows * size_t(c.sequences) * kvWidth);

@@ -28,6 +28,8 @@ void store(void *data, int type, int64_t index, float value) {
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
+// The names are the library's.
+// NOLINTBEGIN(readability-identifier-naming)
 EXPORT int fakeCublasHandles() { return handles; }
 EXPORT int cublasCreate_v2(void **handle) {
   ++handles;
@@ -60,3 +62,4 @@ EXPORT int cublasGemmEx(void *, int transA, int transB, int m, int n, int k, con
     }
   return 0;
 }
+// NOLINTEND(readability-identifier-naming)
