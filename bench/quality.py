@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Perplexity of the bundled models after quantization, beside the original GPTQ implementation's.
 
-    quality.py --gptqc build/release/bin/gptqc                     all configurations -> bench/results/quality.md
-    quality.py --gptqc ... --check --rows 64 --config b4g128s,b3g128a_act
+    quality.py --gptqc build/release/bin/gptqc --keep FILE    all configurations -> bench/results/quality.md
+    quality.py --gptqc ... --check                            two of them on 64 rows
 
-With --check nothing is written; the exit code is 1 when a perplexity is more than 0.5 % above what it should be: the
-original's on all rows, else the recorded one on the first 64 rows.
+--keep notes each result in FILE and takes what is there already, so that a run can be interrupted. With --check nothing
+is written; the exit code is 1 when a perplexity is more than 0.5 % above the recorded one.
 """
 import argparse
-import concurrent.futures
 import datetime
 import json
 import os
@@ -22,6 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "bench", "results", "quality.md")
 SHORT_ROWS = 64
 TOLERANCE = 1.005
+CHECKED = [("docs-llama-7m", "b4g128s"), ("docs-opt-5m", "b3g128a_act")]
 
 # b<bits>g<group><s|a>[_act] -> (round to nearest, original GPTQ): perplexity on 512 rows, fp32. The original ran layer
 # by layer on 128 x 512 tokens, inputs from the quantized layers before, damping 0.01, one pass per block.
@@ -53,7 +53,7 @@ def run(command):
 
 
 def threads(arguments):
-    return ["--threads", str(max(1, os.cpu_count() // arguments.jobs))]
+    return ["--threads", str(arguments.threads)]
 
 
 def perplexity(arguments, folder, rows):
@@ -64,15 +64,25 @@ def perplexity(arguments, folder, rows):
 
 
 def measure(arguments, model, config, work, rows):
-    """Seconds of quantize, and the perplexity for each number of rows; of the source itself for `dense`."""
-    if config == "dense":
-        return 0, [perplexity(arguments, os.path.join(arguments.models, model), r) for r in rows]
+    """Seconds of quantize, and the perplexity for each number of rows (0: all); of the source itself for `dense`."""
     source, target = os.path.join(arguments.models, model), os.path.join(work, f"{model}-{config}")
-    start = time.monotonic()
-    run([arguments.gptqc, "quantize", source, "--calibration", arguments.tokens, "--force", "-o", target,
-         "--device", arguments.device, *threads(arguments), *options_of(config), *arguments.extra])
-    seconds = time.monotonic() - start
-    return seconds, [perplexity(arguments, target, r) for r in rows]
+    seconds = 0
+    if config == "dense":
+        target = source
+    else:
+        start = time.monotonic()
+        run([arguments.gptqc, "quantize", source, "--calibration", arguments.tokens, "--force", "-o", target,
+             "--device", arguments.device, *threads(arguments), *options_of(config), *arguments.extra])
+        seconds = time.monotonic() - start
+    return {"model": model, "config": config, "seconds": seconds,
+            "perplexity": {str(r): perplexity(arguments, target, r) for r in rows}}
+
+
+def kept(arguments):
+    if not arguments.keep or not os.path.exists(arguments.keep):
+        return {}
+    with open(arguments.keep, encoding="utf-8") as stream:
+        return {(entry["model"], entry["config"]): entry for entry in map(json.loads, stream)}
 
 
 def recorded(model, config):
@@ -83,41 +93,54 @@ def recorded(model, config):
     return float(row.group(1))
 
 
-def check(arguments, pool):
+def check(arguments, work):
     failed = False
-    jobs = {(m, c): pool(m, c, [arguments.rows]) for m in REFERENCE for c in arguments.config}
-    for (model, config), job in jobs.items():
-        seconds, (value,) = job.result()
-        limit = REFERENCE[model][config][1] if not arguments.rows else recorded(model, config)
+    for model, config in CHECKED:
+        entry = measure(arguments, model, config, work, [SHORT_ROWS])
+        value, limit = entry["perplexity"][str(SHORT_ROWS)], recorded(model, config)
         good = value <= limit * TOLERANCE
         failed |= not good
-        print(f"{model} {config}: {value:.3f}, should be {limit:.3f} ({value / limit - 1:+.2%}), quantized in "
-              f"{seconds:.1f} s{'' if good else '  TOO HIGH'}", flush=True)
+        print(f"{model} {config}: {value:.4f}, should be {limit:.4f} ({value / limit - 1:+.2%}), quantized in "
+              f"{entry['seconds']:.1f} s{'' if good else '  TOO HIGH'}", flush=True)
     return 1 if failed else 0
 
 
-def table(arguments, pool):
+def measure_all(arguments, work):
+    """All entries that are not kept yet; the checked ones first."""
+    entries = kept(arguments)
+    wanted = [(model, config) for config in [*arguments.config, "dense"] for model in REFERENCE]
+    wanted.sort(key=lambda pair: pair not in CHECKED)
+    for pair in wanted:
+        if pair in entries:
+            continue
+        entry = entries[pair] = measure(arguments, *pair, work, [0, SHORT_ROWS] if pair in CHECKED else [0])
+        print(json.dumps(entry), flush=True)
+        if arguments.keep:
+            with open(arguments.keep, "a", encoding="utf-8") as stream:
+                stream.write(json.dumps(entry) + "\n")
+    return entries
+
+
+def table(arguments, work):
+    entries = measure_all(arguments, work)
     lines = ["# Quality of quantized models", "",
              f"Written by `bench/quality.py` on {datetime.date.today()}, --device {arguments.device}"
              f"{' ' + ' '.join(arguments.extra) if arguments.extra else ''}: perplexity on 512 held-out rows, fp32. "
              "`original`: the original GPTQ implementation on the same calibration tokens (128 x 512, damping 0.01); "
-             "gptqc must be within 0.5 % of it or better. Names: bits, group size, symmetric or asymmetric, act-order.",
-             ""]
+             "gptqc must be within 0.5 % of it or better. Names: bits, group size, symmetric or asymmetric, act-order. "
+             f"Tests repeat what has a value for the first {SHORT_ROWS} rows.", ""]
     worst = -1.0
-    rows = [0, SHORT_ROWS]
-    jobs = {(m, c): pool(m, c, rows) for m in REFERENCE for c in ["dense", *arguments.config]}
     for model, reference in REFERENCE.items():
-        dense = jobs[model, "dense"].result()[1]
-        lines += [f"## {model}: unquantized {dense[0]:.4f} (first {SHORT_ROWS} rows {dense[1]:.4f})", "",
+        dense = entries[model, "dense"]["perplexity"]["0"]
+        lines += [f"## {model}: unquantized {dense:.4f}, by the reference {reference['dense']:.4f}", "",
                   "| configuration | round to nearest | original | gptqc | against original | first 64 rows | seconds |",
                   "|---|---|---|---|---|---|---|"]
         for config in arguments.config:
-            nearest, original = reference[config]
-            seconds, (full, short) = jobs[model, config].result()
+            (nearest, original), entry = reference[config], entries[model, config]
+            full, short = entry["perplexity"]["0"], entry["perplexity"].get(str(SHORT_ROWS))
             worst = max(worst, full / original - 1)
             lines.append(f"| `{config}` | {nearest:.3f} | {original:.3f} | {full:.3f} | {full / original - 1:+.2%} | "
-                         f"{short:.4f} | {seconds:.1f} |")
-            print(model, lines[-1], flush=True)
+                         f"{f'{short:.4f}' if short else ''} | {entry['seconds']:.1f} |")
         lines.append("")
     lines.append(f"Largest excess over the original: {worst:+.2%}. Seconds are those of `quantize` with "
                  f"{threads(arguments)[1]} threads.")
@@ -135,18 +158,15 @@ def main():
     parser.add_argument("--tokens", default=os.path.join(data, "tokens.safetensors"))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--config", type=lambda text: text.split(","), help="comma-separated; default: all")
-    parser.add_argument("--rows", type=int, default=0, help="with --check: 0 (all) or 64")
-    parser.add_argument("--jobs", type=int, default=1, help="models at a time; they share the cores")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--keep", help="file of results so far")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--output", default=RESULTS)
     parser.add_argument("extra", nargs="*", help="after --: more options of gptqc quantize, e.g. --group-refresh")
     arguments = parser.parse_args()
     arguments.config = arguments.config or [c for c in REFERENCE["docs-llama-7m"] if c != "dense"]
-    with tempfile.TemporaryDirectory() as work, \
-            concurrent.futures.ThreadPoolExecutor(arguments.jobs) as executor:
-        def pool(model, config, rows):
-            return executor.submit(measure, arguments, model, config, work, rows)
-        return (check if arguments.check else table)(arguments, pool)
+    with tempfile.TemporaryDirectory() as work:
+        return (check if arguments.check else table)(arguments, work)
 
 
 if __name__ == "__main__":
