@@ -1,77 +1,9 @@
-// Lists jobs and runs them.
+// Declares the options that name layers; draws the progress of compiling.
 #include "cli/KernelJobs.h"
 
-#include <algorithm>
-#include <chrono>
-#include <memory>
-#include <set>
-
-#include "autotune/records/Records.h"
 #include "cli/Progress.h"
-#include "cli/check/DescriptorFile.h"
-#include "compiler/schedule/ScheduleSpace.h"
-#include "runtime/checkpoint/Checkpoint.h"
-#include "runtime/core/Log.h"
-#include "runtime/core/Parallel.h"
-#include "runtime/device/DeviceLayer.h"
 
 namespace gptqc::cli {
-namespace {
-
-/// Modules of one block that runtimes run as one layer.
-struct Fusion {
-  std::vector<std::string_view> names;
-  bool siluMul;
-};
-
-std::vector<Fusion> fusions() {
-  return {{{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, false},
-          {{"mlp.gate_proj", "mlp.up_proj"}, false},
-          {{"mlp.gate_proj", "mlp.up_proj"}, true}};
-}
-
-/// The fused layer of the block that the first module belongs to; nothing when a part is missing or
-/// differs from the first.
-std::optional<Descriptor> fusedDescriptor(const Checkpoint &checkpoint, const LayerInfo &first,
-                                          const Fusion &fusion) {
-  const std::string block = first.name.substr(0, first.name.size() - fusion.names[0].size());
-  Descriptor fused = first.descriptor;
-  for (size_t i = 1; i < fusion.names.size(); ++i) {
-    const LayerInfo *part = checkpoint.find(block + std::string(fusion.names[i]));
-    if (!part)
-      return std::nullopt;
-    Descriptor same = part->descriptor;
-    fused.sym = fused.sym && same.sym;
-    fused.bias = fused.bias || same.bias;
-    same.n = first.descriptor.n;
-    same.sym = first.descriptor.sym;
-    same.bias = first.descriptor.bias;
-    if (same != first.descriptor)
-      return std::nullopt;
-    fused.n += part->descriptor.n;
-  }
-  fused.siluMul = fusion.siluMul;
-  return fused.validate().ok() ? std::optional(fused.canonical()) : std::nullopt;
-}
-
-Result<std::vector<Descriptor>> layersOfModel(const LayerSource &source) {
-  GPTQC_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(source.model));
-  std::vector<Descriptor> layers;
-  for (const LayerInfo &layer : checkpoint.layers()) {
-    layers.push_back(layer.descriptor);
-    if (!source.fused)
-      continue;
-    for (const Fusion &fusion : fusions())
-      if (layer.name.ends_with(fusion.names[0]))
-        if (const auto fused = fusedDescriptor(checkpoint, layer, fusion))
-          layers.push_back(*fused);
-  }
-  if (layers.empty())
-    return makeError(Code::NotFound, "{}: there is no quantized layer to compile", source.model);
-  return layers;
-}
-
-} // namespace
 
 void addLayerSource(CLI::App &command, LayerSource &source) {
   CLI::Option_group *group = command.add_option_group("layers", "What to compile (one of)");
@@ -86,90 +18,10 @@ void addLayerSource(CLI::App &command, LayerSource &source) {
                    "MODEL: also q/k/v and gate/up as one layer, as fusing runtimes use them");
 }
 
-Result<std::vector<Descriptor>> layersOf(const LayerSource &source) {
-  std::vector<Descriptor> layers;
-  if (!source.model.empty()) {
-    GPTQC_ASSIGN(layers, layersOfModel(source));
-  } else if (!source.descriptorFile.empty()) {
-    GPTQC_ASSIGN(layers, readDescriptorFile(source.descriptorFile));
-  } else {
-    for (const std::string &text : source.descriptors) {
-      GPTQC_ASSIGN(const Descriptor descriptor, Descriptor::parse(text));
-      layers.push_back(descriptor);
-    }
-  }
-  std::vector<Descriptor> distinct;
-  for (const Descriptor &layer : layers)
-    if (std::find(distinct.begin(), distinct.end(), layer.canonical()) == distinct.end())
-      distinct.push_back(layer.canonical());
-  return distinct;
-}
-
-std::vector<KernelJob> bucketJobs(const std::vector<Descriptor> &layers,
-                                  const std::vector<Target> &targets,
-                                  const std::vector<int64_t> &tokens) {
-  std::vector<MRange> buckets;
-  for (const MRange &bucket : allBuckets())
-    if (tokens.empty() || std::any_of(tokens.begin(), tokens.end(),
-                                      [&](int64_t m) { return bucketFor(m) == bucket; }))
-      buckets.push_back(bucket);
-  std::vector<KernelJob> jobs;
-  std::set<std::string> seen;
-  for (const Target &target : targets)
-    for (const Descriptor &layer : layers)
-      for (const MRange &bucket : buckets) {
-        KernelJob job;
-        job.descriptor = layer;
-        job.descriptor.m = {std::max(bucket.lo, layer.m.lo), std::min(bucket.hi, layer.m.hi)};
-        job.target = target;
-        if (job.descriptor.m.lo <= job.descriptor.m.hi &&
-            seen.insert(job.descriptor.print() + " | " + target.print()).second)
-          jobs.push_back(std::move(job));
-      }
-  return jobs;
-}
-
 void compileJobs(Compiler &compiler, std::vector<KernelJob> &jobs, unsigned threads,
                  const std::string &label) {
-  using Clock = std::chrono::steady_clock;
   Progress progress(label, int64_t(jobs.size()));
-  parallelFor(int64_t(jobs.size()), resolveThreads(int(threads)), [&](int64_t i, int) {
-    KernelJob &job = jobs[size_t(i)];
-    const Clock::time_point start = Clock::now();
-    job.image =
-        job.support.empty()
-            ? compiler.compileLinear(job.descriptor, job.target, job.schedule, job.kind)
-            : compiler.compileSupport(job.support, RepackKernels::kEntry, job.target, {}, job.kind);
-    job.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    progress.step(job.print());
-  });
-}
-
-Status jobsVerdict(const std::vector<KernelJob> &jobs) {
-  const auto failed = [](const KernelJob &job) { return !job.image.ok(); };
-  const auto count = std::count_if(jobs.begin(), jobs.end(), failed);
-  if (count == 0)
-    return Status();
-  return std::find_if(jobs.begin(), jobs.end(), failed)
-      ->image.status()
-      .withContext(fmt::format("{} of {} kernels failed, the first", count, jobs.size()));
-}
-
-Result<ScheduleLookup> tunedLookup(const std::string &recordsFile) {
-  if (recordsFile.empty())
-    return ScheduleLookup();
-  GPTQC_ASSIGN(Records records, Records::load(recordsFile));
-  if (records.torn())
-    Log().warning("{}: the last line is not complete and is left out", recordsFile);
-  const auto shared = std::make_shared<const Records>(std::move(records));
-  return ScheduleLookup([shared](const Descriptor &descriptor, const Target &target) {
-    const TuningRecord *found = shared->best(descriptor, target);
-    if (!found)
-      found = shared->nearest(descriptor, target, [&](const Schedule &schedule) {
-        return ScheduleSpace::check(descriptor, target, schedule).ok();
-      });
-    return found ? std::optional(found->schedule) : std::nullopt;
-  });
+  compileJobs(compiler, jobs, threads, [&](const KernelJob &job) { progress.step(job.print()); });
 }
 
 } // namespace gptqc::cli

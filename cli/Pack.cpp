@@ -1,17 +1,14 @@
 // gptqc pack build | ls | verify | diff: kernels compiled ahead of time, in one file.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <set>
 
 #include <nlohmann/json.hpp>
 
 #include "cli/Commands.h"
 #include "cli/KernelJobs.h"
 #include "cli/Progress.h"
-#include "runtime/core/Hash.h"
-#include "runtime/device/DeviceLayer.h"
-#include "runtime/pack/PackBuilder.h"
+#include "cli/jobs/PackJobs.h"
+#include "runtime/pack/Pack.h"
 
 namespace gptqc::cli {
 namespace {
@@ -25,66 +22,11 @@ struct Arguments {
   bool noCache = false, noPtx = false, json = false;
 };
 
-/// Where PTX for later GPUs is planned: for the least shared memory among the GPUs that run it, so
-/// that they all can.
-struct Fallback {
-  int capability;
-  const char *planned;
-};
-constexpr Fallback kFallbacks[] = {{90, "sm_120"}, {80, "sm_86"}, {75, "sm_75"}};
-
-/// The latest fallback that each target could run itself: what newer GPUs of its kind will run.
-std::vector<Fallback> fallbacksFor(const std::vector<Target> &targets) {
-  std::vector<Fallback> chosen;
-  for (const Target &target : targets) {
-    const auto *found =
-        std::find_if(std::begin(kFallbacks), std::end(kFallbacks),
-                     [&](const Fallback &f) { return f.capability <= target.capability; });
-    if (found != std::end(kFallbacks) &&
-        std::none_of(chosen.begin(), chosen.end(),
-                     [&](const Fallback &f) { return f.capability == found->capability; }))
-      chosen.push_back(*found);
-  }
-  return chosen;
-}
-
-KernelJob supportJob(const Target &target, CodeKind kind) {
-  KernelJob job;
-  job.support = RepackKernels::kFile;
-  job.target = target;
-  job.kind = kind;
-  return job;
-}
-
-Result<std::vector<KernelJob>> jobsOf(const Arguments &arguments,
-                                      const std::vector<Target> &targets) {
-  GPTQC_ASSIGN(const std::vector<Descriptor> layers, layersOf(arguments.layers));
-  std::vector<KernelJob> jobs = bucketJobs(layers, targets, arguments.tokens);
-  std::set<std::string> architectures;
-  for (const Target &target : targets) {
-    if (!architectures.insert(target.arch()).second)
-      return invalidArgument("--target {}: {} is named twice; one schedule per architecture",
-                             arguments.target, target.arch());
-    jobs.push_back(supportJob(target, CodeKind::Cubin));
-  }
-  if (arguments.noPtx)
-    return jobs;
-  for (const Fallback &fallback : fallbacksFor(targets)) {
-    GPTQC_ASSIGN(const Target code, Target::parse(fmt::format("sm_{}", fallback.capability)));
-    GPTQC_ASSIGN(const Target planned, Target::parse(fallback.planned));
-    for (KernelJob &job : bucketJobs(layers, {code}, arguments.tokens)) {
-      job.kind = CodeKind::Ptx;
-      GPTQC_ASSIGN(job.schedule, Compiler::defaultSchedule(job.descriptor, planned));
-      jobs.push_back(std::move(job));
-    }
-    jobs.push_back(supportJob(code, CodeKind::Ptx));
-  }
-  return jobs;
-}
-
 Status build(const Arguments &arguments) {
   GPTQC_ASSIGN(const std::vector<Target> targets, Target::parseList(arguments.target));
-  GPTQC_ASSIGN(std::vector<KernelJob> jobs, jobsOf(arguments, targets));
+  GPTQC_ASSIGN(const std::vector<Descriptor> layers, layersOf(arguments.layers));
+  GPTQC_ASSIGN(std::vector<KernelJob> jobs,
+               packJobs(layers, targets, arguments.tokens, !arguments.noPtx));
   CompilerOptions options;
   options.nvrtcPath = arguments.nvrtc;
   options.cacheDir = arguments.cache;
@@ -92,25 +34,9 @@ Status build(const Arguments &arguments) {
   GPTQC_ASSIGN(options.tuned, tunedLookup(arguments.tuned));
   GPTQC_ASSIGN(const std::unique_ptr<Compiler> compiler, Compiler::create(options));
   compileJobs(*compiler, jobs, arguments.threads, "pack");
-  GPTQC_TRY(jobsVerdict(jobs));
-
-  PackBuilder pack;
-  pack.setProvenance("gptqc", Compiler::buildId());
-  pack.setProvenance("nvrtc", jobs.front().image->compiler);
-  pack.setProvenance("targets", arguments.target);
-  if (!arguments.tuned.empty()) {
-    GPTQC_ASSIGN(const std::string digest, sha256File(arguments.tuned));
-    pack.setProvenance("records_sha256", digest);
-  }
-  int64_t bytes = 0;
-  for (KernelJob &job : jobs) {
-    const bool ptx = job.kind == CodeKind::Ptx;
-    bytes += int64_t(job.image->cubin.size());
-    GPTQC_TRY(job.support.empty() ? pack.addLinear(std::move(*job.image), ptx)
-                                  : pack.addSupport(job.support, std::move(*job.image), ptx));
-  }
-  GPTQC_TRY(pack.write(arguments.output));
-  fmt::print("{}: {} kernels, {}\n", arguments.output, pack.size(), formatBytes(bytes));
+  GPTQC_ASSIGN(const PackSummary summary,
+               writePack(jobs, arguments.target, arguments.tuned, arguments.output));
+  fmt::print("{}: {} kernels, {}\n", arguments.output, summary.kernels, formatBytes(summary.bytes));
   return Status();
 }
 
