@@ -24,4 +24,25 @@ Matrix dequantize(const QuantizedMatrix &matrix) {
   return w;
 }
 
+Matrix dequantize(const PackedWeights &packed) {
+  const Descriptor &d = packed.descriptor;
+  const WeightLayout &layout = packed.layout;
+  Matrix w(d.n, d.k);
+  for (int64_t n = 0; n < d.n; ++n) {
+    const int64_t row = layout.packedRow(n);
+    for (int64_t kp = 0; kp < layout.paddedK; ++kp) {
+      const int64_t column = packed.perm.empty() ? kp : packed.perm[size_t(kp)];
+      if (column < 0 || column >= d.k)
+        continue;
+      const int64_t group =
+          packed.groupOf.empty() ? kp / layout.paddedGroupSize : packed.groupOf[size_t(kp / 16)];
+      const auto at = size_t((row / 16 * layout.paddedGroups + group) * 16 + row % 16);
+      const int zero = packed.zeros.empty() ? d.symZero() : packed.zeros[at];
+      w.ref().at(n, column) =
+          toFloat(packed.scales[at], d.scales) * float(unpackCode(packed, row, kp) - zero);
+    }
+  }
+  return w;
+}
+
 } // namespace gptqc

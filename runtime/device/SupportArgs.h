@@ -67,6 +67,26 @@ struct DequantizeArgs {
 };
 static_assert(sizeof(DequantizeArgs) == 72);
 
+/// dequantize_packed.cu, dequantize_packed: grid ceil(Kp/256) x ceil(N/16) (65535 at most), 256
+/// threads.
+struct DequantizePackedArgs {
+  uint64_t weights = 0; ///< PackedWeights::weights
+  uint64_t scales = 0;  ///< PackedWeights::scales
+  uint64_t zeros = 0;   ///< PackedWeights::zeros; 0 when symmetric
+  uint64_t groupOf = 0; ///< PackedWeights::groupOf; 0 unless ragged
+  uint64_t perm = 0;    ///< PackedWeights::perm; 0 when the permutation is the identity
+  uint64_t dense = 0;   ///< out: [N,K]
+  int64_t n = 0, k = 0, paddedN = 0, paddedK = 0;
+  int32_t bits = 0;
+  int32_t parts = 1;
+  int32_t paddedGroups = 0;
+  int32_t paddedGroupSize = 0; ///< packed k per group; not read where groupOf is
+  int32_t symZero = 0;
+  int32_t outBf16 = 0, scaleBf16 = 0;
+  int32_t reserved = 0;
+};
+static_assert(sizeof(DequantizePackedArgs) == 112);
+
 /// read_floor.cu, read_floor: any grid and block.
 struct ReadFloorArgs {
   uint64_t data = 0; ///< 16-byte aligned

@@ -16,13 +16,19 @@ Result<std::shared_ptr<const LinearKernel>> Dispatcher::kernel(const Descriptor 
   });
 }
 
-Result<std::shared_ptr<const RepackKernels>> Dispatcher::repack() {
-  return repackers.get(std::string(RepackKernels::kFile), [&]() -> Result<RepackKernels> {
-    GPTQC_ASSIGN(const KernelImage image,
-                 kernels.support(RepackKernels::kFile, RepackKernels::kEntry, gpu.target(),
-                                 gpu.info().driverVersion));
-    return RepackKernels::load(gpu, image);
+template <typename Kernels>
+Result<std::shared_ptr<const Kernels>> Dispatcher::support(SingleFlight<Kernels> &loader) {
+  return loader.get(std::string(Kernels::kFile), [&]() -> Result<Kernels> {
+    GPTQC_ASSIGN(const KernelImage image, kernels.support(Kernels::kFile, Kernels::kEntry,
+                                                          gpu.target(), gpu.info().driverVersion));
+    return Kernels::load(gpu, image);
   });
+}
+
+Result<std::shared_ptr<const RepackKernels>> Dispatcher::repack() { return support(repackers); }
+
+Result<std::shared_ptr<const DequantizeKernel>> Dispatcher::dequantizer() {
+  return support(dequantizers);
 }
 
 Status Dispatcher::prepare(std::span<const Descriptor> descriptors) {

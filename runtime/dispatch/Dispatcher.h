@@ -7,7 +7,7 @@
 #include <span>
 #include <vector>
 
-#include "runtime/device/DeviceLayer.h"
+#include "runtime/device/DequantizeKernel.h"
 #include "runtime/device/LinearKernel.h"
 #include "runtime/dispatch/KernelStore.h"
 #include "runtime/dispatch/SingleFlight.h"
@@ -33,16 +33,22 @@ public:
   Result<std::shared_ptr<const LinearKernel>> kernel(const Descriptor &descriptor);
   /// The kernels that repack weights, loaded.
   Result<std::shared_ptr<const RepackKernels>> repack();
+  /// The kernel that gives dense weights, loaded.
+  Result<std::shared_ptr<const DequantizeKernel>> dequantizer();
 
   /// Gets kernels ready in parallel; the first failure is returned, after all have been tried.
   Status prepare(std::span<const Descriptor> descriptors);
 
 private:
+  template <typename Kernels>
+  Result<std::shared_ptr<const Kernels>> support(SingleFlight<Kernels> &loader);
+
   Device gpu;
   DispatcherOptions options;
   KernelStore kernels;
   SingleFlight<LinearKernel> loaded;
   SingleFlight<RepackKernels> repackers;
+  SingleFlight<DequantizeKernel> dequantizers;
 };
 
 } // namespace gptqc

@@ -225,6 +225,11 @@ Status Linear::run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t
   return kernel->run(layer, x, ldx, m, y, ldy, workspace, stream);
 }
 
+Status Linear::dequantize(CuDevicePtr dense, DType type, const Stream &stream) const {
+  GPTQC_ASSIGN(const auto kernel, dispatcher->dequantizer());
+  return kernel->run(layer, dense, type, stream);
+}
+
 Status initializeWorkspace(DeviceSpan workspace, const Stream &stream) {
   const int64_t bytes = std::min(workspace.bytes(), kCounterBytes);
   if (bytes < 0 || (bytes > 0 && workspace.address() == 0))

@@ -62,6 +62,10 @@ public:
   Status run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t ldy,
              DeviceSpan workspace, const Stream &stream);
 
+  /// Writes W [N,K], without gaps and without the bias, rounded to `type`, in stream order; what
+  /// gradients with respect to X need. Compiles and loads its kernel in the first call.
+  Status dequantize(CuDevicePtr dense, DType type, const Stream &stream) const;
+
   const Device &device() const { return dispatcher->device(); }
   Dispatcher &owner() const { return *dispatcher; }
 

@@ -18,8 +18,10 @@ int contextObject, graphObject;
 int failureOf(const char *symbol) { return state.failing == symbol ? state.failure : 0; }
 
 size_t argumentBytes(const std::string &entry) {
-  static const std::map<std::string, size_t> sizes = {
-      {"gptqc_linear", 96}, {"repack_weights", 88}, {"repack_scales", 64}};
+  static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 96},
+                                                      {"repack_weights", 88},
+                                                      {"repack_scales", 64},
+                                                      {"dequantize_packed", 112}};
   const auto it = sizes.find(entry);
   return it == sizes.end() ? 0 : it->second;
 }
@@ -176,6 +178,7 @@ int cuStreamBeginCapture_v2(void *, int) {
   state.capturing = true;
   return 0;
 }
+int cuThreadExchangeStreamCaptureMode(int *) { return 0; }
 int cuStreamEndCapture(void *, void **graph) {
   FAKE(cuStreamEndCapture);
   state.capturing = false;

@@ -200,6 +200,21 @@ TEST_F(LinearTest, DeviceWordsAreReadInPlace) {
   EXPECT_EQ(rank->inputColumns().front(), 128);
 }
 
+TEST_F(LinearTest, DequantizesIntoMemoryOfTheCaller) {
+  make();
+  fake.launches.clear();
+  ASSERT_TRUE(linear->dequantize(4096, DType::BF16, *stream).ok());
+  ASSERT_EQ(fake.launches.size(), 1u);
+  EXPECT_EQ(fake.launches[0].entry, "dequantize_packed");
+  DequantizePackedArgs args;
+  std::memcpy(&args, fake.launches[0].args.data(), sizeof args);
+  EXPECT_EQ(args.dense, 4096u);
+  EXPECT_EQ(args.n, linear->descriptor().n);
+  EXPECT_EQ(args.k, linear->descriptor().k);
+  EXPECT_EQ(args.outBf16, 1);
+  EXPECT_EQ(linear->dequantize(0, DType::F16, *stream).code(), Code::InvalidArgument);
+}
+
 TEST_F(LinearTest, Refusals) {
   make();
   const auto refused = [&](const LinearPart &part, std::string_view says) {
