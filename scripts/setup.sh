@@ -6,6 +6,7 @@
 # Debian 12 is what CI builds on. Elsewhere MLIR >= 22 comes from the distribution or from -DMLIR_DIR=; where
 # there is none, the runtime is built alone. NVRTC comes from an installed CUDA Toolkit (12 or later), else
 # from NVIDIA's wheel, into .deps/nvrtc; GPTQC_FORCE_NVRTC_WHEEL=1 takes the wheel in any case.
+# The Python package's build and tests take their packages from .deps/python.
 # What was found is left in .deps/cmake-args for the other scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -169,15 +170,19 @@ nvrtc_wheel_name() {
   esac
 }
 
+ensure_pip() {
+  if ! python3 -m pip --version >/dev/null 2>&1; then
+    command -v apt-get >/dev/null || die "python3 has no pip; install it"
+    apt_install python3-pip
+  fi
+}
+
 install_nvrtc_wheel() {
   if compgen -G '.deps/nvrtc/nvidia/*/lib/libnvrtc.so.1*' >/dev/null; then
     say "NVRTC: $(compgen -G '.deps/nvrtc/nvidia/*/lib/libnvrtc.so.1*' | head -n 1)"
     return 0
   fi
-  if ! python3 -m pip --version >/dev/null 2>&1; then
-    command -v apt-get >/dev/null || die "python3 has no pip; install it, or a CUDA Toolkit"
-    apt_install python3-pip
-  fi
+  ensure_pip
   local wheel scratch=.deps/nvrtc.partial
   wheel=$(nvrtc_wheel_name)
   say "downloading NVRTC (wheel $wheel)"
@@ -205,9 +210,40 @@ install_nvrtc() {
   fi
 }
 
+# --- Python --------------------------------------------------------------------------------------------
+
+# What building the extension module needs of python3 itself; the package is left out without it.
+has_python_headers() {
+  python3 -c 'import os, sys, sysconfig, venv
+sys.exit(sys.version_info < (3, 10) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' 2>/dev/null
+}
+
+install_python_packages() {
+  local wheels=.deps/python/wheels
+  if ! has_python_headers && command -v apt-get >/dev/null; then
+    apt_install python3-dev python3-venv
+  fi
+  if ! has_python_headers; then
+    say "no headers of Python 3.10 or later: the Python package is not built"
+    return 0
+  fi
+  if [ ! -d "$wheels" ]; then
+    say "downloading scikit-build-core, nanobind, numpy, safetensors"
+    ensure_pip
+    rm -rf .deps/python .deps/python.partial
+    python3 -m pip -q download --only-binary=:all: -d .deps/python.partial/wheels \
+      'scikit-build-core>=0.11' 'nanobind>=2.9,<3' numpy safetensors ||
+      die "could not download Python packages; check the network"
+    python3 -m zipfile -e .deps/python.partial/wheels/nanobind-*.whl .deps/python.partial
+    mv .deps/python.partial .deps/python
+  fi
+  echo "-DGPTQC_PYTHON=ON" >>.deps/cmake-args
+}
+
 install_packages
 if [ -z "$mlir_dir" ]; then
   find_mlir
 fi
 record_mlir
 install_nvrtc
+install_python_packages

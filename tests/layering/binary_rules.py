@@ -60,7 +60,7 @@ def offences(build, required):
     for name in required:
         if not os.path.exists(os.path.join(build, name)):
             yield f"{name}: not built"
-    for folder in ("bin", "lib", "tests/bin"):
+    for folder in ("bin", "lib", "python/gptqc", "tests/bin"):
         folder = os.path.join(build, folder)
         for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             path = os.path.join(folder, name)

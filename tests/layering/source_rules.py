@@ -29,6 +29,7 @@ LAYERS = {
     "compiler": ["dialect", "templates", "runtime/core", "gptqc", "mlir", "llvm"],
     "autotune": ["compiler", "runtime"],
     "bench": ["autotune", "compiler", "runtime", "templates"],
+    "python": ["cli/jobs", "compiler", "runtime"],
     "cli": ["autotune", "bench", "compiler", "runtime", "templates"],
     "tests": ["autotune", "bench", "cli", "compiler", "dialect", "templates", "runtime", "tests",
               "gptqc", "support", "mlir", "llvm"],
@@ -41,6 +42,7 @@ FOREIGN = {
     r"(pcre2|utf8proc|sentencepiece_processor)\.h": ["runtime/tokenizer"],
     r"CLI/.*": ["cli", "tests/sim"],
     r"gtest/.*": ["tests"],
+    r"nanobind/.*|Python\.h": ["python"],
 }
 HOST_SUFFIXES = (".cpp", ".h", ".c", ".td")
 DEVICE_SUFFIXES = (".cu", ".cuh")
