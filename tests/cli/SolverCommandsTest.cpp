@@ -81,7 +81,7 @@ TEST(SolverCommands, KilledAtRandomMomentsAndResumed) {
   const TempFolder temp;
   const std::string whole = (temp / "whole").string(), killed = (temp / "killed").string();
   const std::string options =
-      " --bits 3 --group-size 64 --act-order --samples 4 --seqlen 128 --calibration " + kTokens;
+      " --bits 3 --group-size 64 --act-order --samples 2 --seqlen 128 --calibration " + kTokens;
   const auto start = std::chrono::steady_clock::now();
   const Outcome first = run("quantize " + kModel + options + " -o " + whole);
   const auto duration = std::chrono::steady_clock::now() - start;
@@ -91,7 +91,7 @@ TEST(SolverCommands, KilledAtRandomMomentsAndResumed) {
 
   const std::vector<std::string> arguments = {
       "quantize",    kModel,      "--bits", "3",        "--group-size", "64",
-      "--act-order", "--samples", "4",      "--seqlen", "128",          "--calibration",
+      "--act-order", "--samples", "2",      "--seqlen", "128",          "--calibration",
       kTokens,       "--resume",  "-o",     killed};
   const unsigned seed = std::random_device()();
   SCOPED_TRACE(seed);
