@@ -135,6 +135,7 @@ Status gptq(Options options) {
   if (options.device == "cuda") {
     GPTQC_ASSIGN(device, openSolverDevice());
     options.gptq.stageSolver = device->stageSolver();
+    GPTQC_ASSIGN(options.gptq.calibration, device->calibration());
   }
   std::unique_ptr<Progress> progress;
   const Result<GptqModelReport> report = quantizeWithGptq(

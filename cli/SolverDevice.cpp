@@ -4,6 +4,7 @@
 #ifdef GPTQC_HAVE_COMPILE
 #include "cli/check/CudaContext.h"
 #include "runtime/solver/cuda/CudaSolver.h"
+#include "runtime/solver/quantize/cuda/CudaCalibration.h"
 #endif
 
 namespace gptqc::cli {
@@ -32,6 +33,12 @@ public:
   }
 
   StageSolverFactory stageSolver() override { return cudaStageSolver(*solver); }
+
+  Result<CalibrationFactory> calibration() override {
+    GPTQC_ASSIGN(const KernelImage image,
+                 context->supportImage(ModelKernels::kFile, ModelKernels::kEntry));
+    return cudaCalibration(context->device(), image);
+  }
 
 private:
   std::unique_ptr<CudaContext> context;

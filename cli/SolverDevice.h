@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/solver/StageSolver.h"
+#include "runtime/solver/quantize/Calibration.h"
 
 namespace gptqc::cli {
 
@@ -21,6 +22,8 @@ public:
                                       std::string &times) = 0;
   /// Borrows this.
   virtual StageSolverFactory stageSolver() = 0;
+  /// The model's own forward pass on the same GPU. Borrows this.
+  virtual Result<CalibrationFactory> calibration() = 0;
 };
 
 /// DeviceError without a usable GPU; Unsupported in a build without the compiler.

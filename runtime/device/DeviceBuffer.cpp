@@ -89,6 +89,17 @@ Status DeviceBuffer::read(void *data, int64_t bytes, int64_t offset) const {
       "copy from the GPU");
 }
 
+Status DeviceBuffer::copyFrom(CuDevicePtr source, int64_t bytes, const Stream &stream) {
+  if (bytes < 0 || bytes > size)
+    return invalidArgument("a copy of {} bytes does not fit into {}", bytes, size);
+  if (bytes == 0)
+    return Status();
+  const ContextScope scope(*device);
+  return device->check(
+      device->api().cuMemcpyDtoDAsync_v2(pointer, source, size_t(bytes), stream.handle()),
+      "cuMemcpyDtoDAsync");
+}
+
 Status DeviceBuffer::fill(uint8_t value, const Stream &stream) {
   if (size == 0)
     return Status();

@@ -47,6 +47,9 @@ public:
   Status fill(uint8_t value, const Stream &stream);
   Status fill16(uint16_t value, const Stream &stream);
 
+  /// The first `bytes` from elsewhere on the device, in stream order.
+  Status copyFrom(CuDevicePtr source, int64_t bytes, const Stream &stream);
+
 private:
   void release();
 

@@ -6,6 +6,7 @@
 
 #include "runtime/core/Float16.h"
 #include "runtime/model/cuda/CudaPerplexity.h"
+#include "runtime/solver/quantize/cuda/CudaCalibration.h"
 #include "tests/runtime/device/FakeDevice.h"
 #include "tests/runtime/model/ModelFolder.h"
 #include "tests/sim/Machine.h"
@@ -134,6 +135,58 @@ TEST_F(CudaModel, InputsOfLayersAreThoseOfTheCpu) {
     ASSERT_TRUE(actual.advance().ok());
   }
   EXPECT_TRUE(actual.done());
+}
+
+double relativeError(const Hessian &actual, const Hessian &expected) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < expected.values.size(); ++i) {
+    error += std::pow(double(actual.values[i]) - expected.values[i], 2);
+    norm += std::pow(double(expected.values[i]), 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+TEST_F(CudaModel, HessiansAreThoseOfTheCpu) {
+  const Result<Model> model = Model::open(dataFolder() / "tiny/qwen3");
+  ASSERT_TRUE(model.ok());
+  const TokenRows rows = someRows(2, 12);
+  const CpuContext cpu = {Blas::builtin(1), 1};
+  const auto reference = cpuCalibration(cpu)(*model);
+  const auto tested = cudaCalibration(*device, modelImage(), FAKE_CUBLAS)(*model);
+  ASSERT_TRUE(reference.ok() && tested.ok()) << tested.status().message();
+  Calibration &expected = **reference, &actual = **tested;
+  ASSERT_TRUE(expected.begin(rows).ok() && actual.begin(rows).ok());
+  for (int64_t index = 0; index < model->config().blocks; ++index) {
+    Result<Block> block = model->loadBlock(index, 1);
+    ASSERT_TRUE(block.ok());
+    ASSERT_TRUE(expected.enter(*block).ok() && actual.enter(*block).ok());
+    for (float &value : block->at(Role::Up).weight.values) // as if it had been quantized
+      value *= 0.5f;
+    ASSERT_TRUE(expected.replace(Role::Up).ok() && actual.replace(Role::Up).ok());
+    // As in whole-block and in true-sequential runs.
+    for (const auto &[first, last] : {std::pair(0, 4), std::pair(2, 3)}) {
+      const std::array<bool, kStages> wanted = {true, false, true, true};
+      const auto ours = actual.collect(first, last, wanted);
+      const auto theirs = expected.collect(first, last, wanted);
+      ASSERT_TRUE(ours.ok() && theirs.ok()) << ours.status().message();
+      for (int stage = 0; stage < kStages; ++stage) {
+        const auto &sum = (*ours)[size_t(stage)], &other = (*theirs)[size_t(stage)];
+        ASSERT_EQ(sum.has_value(), wanted[size_t(stage)] && stage >= first && stage < last);
+        ASSERT_EQ(sum.has_value(), other.has_value());
+        if (!sum)
+          continue;
+        EXPECT_EQ(sum->tokens, 24);
+        EXPECT_EQ(sum->k, other->k);
+        EXPECT_LT(relativeError(*sum, *other), 1e-2) << "block " << index << " stage " << stage;
+        EXPECT_TRUE(validate(*sum).ok());
+      }
+    }
+    ASSERT_TRUE(expected.leave().ok() && actual.leave().ok());
+  }
+  const Result<OutputHead> head = model->loadHead();
+  const auto ours = actual.headHessian(*head), theirs = expected.headHessian(*head);
+  ASSERT_TRUE(ours.ok() && theirs.ok()) << ours.status().message();
+  EXPECT_LT(relativeError(*ours, *theirs), 1e-2);
 }
 
 /// Quantized layers come with their codes and go through what the caller makes of them.

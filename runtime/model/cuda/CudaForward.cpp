@@ -46,12 +46,17 @@ Result<CudaNorm> CudaForward::upload(const Norm &norm) const {
 }
 
 Result<CudaBlock> CudaForward::loadBlock(int64_t index, int threads,
-                                         const CudaQuantizedLayers &quantized) {
+                                         const CudaQuantizedLayers &quantized) const {
   GPTQC_ASSIGN(
       const Block host,
       source->loadBlock(index, threads, quantized ? WeightForm::Codes : WeightForm::Dense));
+  return upload(host, quantized);
+}
+
+Result<CudaBlock> CudaForward::upload(const Block &host,
+                                      const CudaQuantizedLayers &quantized) const {
   CudaBlock block;
-  block.index = index;
+  block.index = host.index;
   GPTQC_ASSIGN(block.attentionNorm, upload(host.attentionNorm));
   GPTQC_ASSIGN(block.mlpNorm, upload(host.mlpNorm));
   GPTQC_ASSIGN(block.queryNorm, DeviceBuffer::upload(queue.device(), host.queryNorm.weight));

@@ -56,7 +56,10 @@ public:
   DType type() const { return activations; }
 
   /// Reads a block and takes it to the GPU. Without `quantized` its quantized layers become dense.
-  Result<CudaBlock> loadBlock(int64_t index, int threads, const CudaQuantizedLayers &quantized);
+  Result<CudaBlock> loadBlock(int64_t index, int threads,
+                              const CudaQuantizedLayers &quantized) const;
+  /// Layers whose weights are codes go to `quantized`.
+  Result<CudaBlock> upload(const Block &host, const CudaQuantizedLayers &quantized = nullptr) const;
   /// Dense weights; those of a layer may be replaced between passes.
   Result<CudaLinear> upload(const LinearWeights &weights) const;
   Result<CudaNorm> upload(const Norm &norm) const;

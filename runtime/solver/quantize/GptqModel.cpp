@@ -1,5 +1,5 @@
-// The order of work: a sweep of all calibration rows through a block collects the inputs of its
-// linear layers, these are solved, and a second sweep makes the input of the next block.
+// The order of work: the inputs of a block's linear layers are collected, these are solved, and the
+// quantized block makes the input of the next one.
 #include "runtime/solver/quantize/GptqModel.h"
 
 #include <algorithm>
@@ -18,40 +18,21 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-/// Tokens that go through a block together: enough for the matrix products to be large.
-constexpr int64_t kSweepTokens = 4096;
-
 double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Adds the time of a scope.
-class Timed {
-public:
-  explicit Timed(double &total) : total(total), start(Clock::now()) {}
-  Timed(const Timed &) = delete;
-  Timed &operator=(const Timed &) = delete;
-  ~Timed() { total += secondsSince(start); }
-
-private:
-  double &total;
-  Clock::time_point start;
-};
 
 class GptqRun {
 public:
   GptqRun(const Model &model, const TokenRows &calibration, const GptqModelOptions &options,
           const ModulePlan &plan, const CpuContext &cpu, const GptqModelProgress &progress,
-          CheckpointWriter &writer, Journal &journal)
+          Calibration &inputs, CheckpointWriter &writer, Journal &journal)
       : model(model), calibration(calibration), options(options), plan(plan), cpu(cpu),
-        progress(progress), writer(writer), journal(journal) {}
+        progress(progress), inputs(inputs), writer(writer), journal(journal) {}
 
   Result<GptqModelReport> run() {
-    {
-      const Timed timed(report.forwardSeconds);
-      GPTQC_ASSIGN(x, model.embed(calibration.ids, {calibration.length}));
-    }
-    report.tokens = x.rows;
+    GPTQC_TRY(inputs.begin(calibration));
+    report.tokens = calibration.rows * calibration.length;
     for (int64_t index = 0; index < model.config().blocks; ++index)
       GPTQC_TRY(runOneBlock(index));
     if (options.lmHead)
@@ -62,45 +43,43 @@ public:
       GPTQC_TRY(writer.finish());
     }
     report.tensorBytes = writer.tensorBytes();
+    report.forwardSeconds += inputs.forwardSeconds;
+    report.hessianSeconds += inputs.hessianSeconds;
     return report;
   }
 
 private:
-  using Sums = std::array<std::optional<HessianSum>, kStages>;
-
   Status runOneBlock(int64_t index) {
     Block block;
     {
       const Timed timed(report.forwardSeconds);
       GPTQC_ASSIGN(block, model.loadBlock(index, cpu.threads));
     }
+    GPTQC_TRY(inputs.enter(block));
     if (options.trueSequential)
       for (int stage = 0; stage < kStages; ++stage)
         GPTQC_TRY(solveStages(block, stage, stage + 1));
     else
       GPTQC_TRY(solveStages(block, 0, kStages));
-    if (index + 1 == model.config().blocks && !options.lmHead)
-      return Status();
-    const Timed timed(report.forwardSeconds);
-    for (int64_t row = 0; row < calibration.rows; row += sweepRows())
-      GPTQC_TRY(runBlock(cpu, model.config(), block, {calibration.length}, sweepPart(row)));
+    if (index + 1 < model.config().blocks || options.lmHead)
+      return inputs.leave();
+    inputs.drop();
     return Status();
   }
 
   /// Quantizes the layers of some stages on the block's inputs as they are now.
   Status solveStages(Block &block, int first, int last) {
-    Sums sums;
-    bool missing = false;
+    std::array<bool, kStages> wanted = {};
     for (int stage = first; stage < last; ++stage)
-      if (needsInput(block, stage)) {
-        const Role role = rolesOf(model.config(), stage).front();
-        sums[size_t(stage)].emplace(model.config().columns(role), cpu.blas);
-        missing = true;
-      }
-    if (missing)
-      collect(block, last, sums);
-    for (int stage = first; stage < last; ++stage)
-      GPTQC_TRY(solveStage(block, stage, sums[size_t(stage)]));
+      wanted[size_t(stage)] = needsInput(block, stage);
+    StageHessians hessians;
+    if (std::find(wanted.begin(), wanted.end(), true) != wanted.end()) {
+      GPTQC_ASSIGN(hessians, inputs.collect(first, last, wanted));
+    }
+    for (int stage = first; stage < last; ++stage) {
+      GPTQC_TRY(solveStage(block, stage, hessians[size_t(stage)]));
+      hessians[size_t(stage)].reset();
+    }
     return Status();
   }
 
@@ -114,53 +93,25 @@ private:
     return false;
   }
 
-  /// All rows through the stages before `last`, on copies: the block's input stays.
-  void collect(const Block &block, int last, Sums &sums) {
-    for (int64_t row = 0; row < calibration.rows; row += sweepRows()) {
-      const MatrixRef<float> part = sweepPart(row);
-      Matrix copy(part.rows, part.columns);
-      std::copy_n(part.data, copy.values.size(), copy.values.begin());
-      std::optional<BlockPass> pass;
-      {
-        const Timed timed(report.forwardSeconds);
-        pass.emplace(cpu, model.config(), block, BatchShape{calibration.length}, copy.ref());
-      }
-      for (int stage = 0; stage < last; ++stage) {
-        if (sums[size_t(stage)]) {
-          const Timed timed(report.hessianSeconds);
-          sums[size_t(stage)]->add(pass->input());
-        }
-        const Timed timed(report.forwardSeconds);
-        if (stage + 1 < last)
-          pass->advance();
-      }
-    }
-  }
-
-  Status solveStage(Block &block, int stage, std::optional<HessianSum> &sum) {
-    std::optional<Hessian> hessian;
-    std::unique_ptr<StageSolver> solver;
+  Status solveStage(Block &block, int stage, const std::optional<Hessian> &hessian) {
+    std::unique_ptr<StageSolver> solver = makeSolver(hessian);
     for (const Role role : rolesOf(model.config(), stage)) {
       LinearWeights &linear = block.at(role);
       if (!plan.find(linear.name))
         continue;
-      GPTQC_TRY(makeSolver(sum, hessian, solver).withContext(linear.name));
       GPTQC_TRY(solveModule(linear, hessian ? hessian->tokens : 0, solver.get())
                     .withContext(linear.name));
+      GPTQC_TRY(inputs.replace(role));
     }
     return Status();
   }
 
-  /// From the sum of the inputs, once; nothing when no layer of the stage is left to solve.
-  Status makeSolver(std::optional<HessianSum> &sum, std::optional<Hessian> &hessian,
-                    std::unique_ptr<StageSolver> &solver) const {
-    if (!sum || solver)
-      return Status();
-    GPTQC_ASSIGN(hessian, sum->finish());
-    sum.reset();
-    solver = options.stageSolver ? options.stageSolver(*hessian)
-                                 : cpuStageSolver(cpu.blas, cpu.threads)(*hessian);
-    return Status();
+  /// Null when no layer of the stage is left to solve.
+  std::unique_ptr<StageSolver> makeSolver(const std::optional<Hessian> &hessian) const {
+    if (!hessian)
+      return nullptr;
+    return options.stageSolver ? options.stageSolver(*hessian)
+                               : cpuStageSolver(cpu.blas, cpu.threads)(*hessian);
   }
 
   /// Takes the layer from the journal or solves it; its weights become the quantized ones.
@@ -214,23 +165,14 @@ private:
     GPTQC_ASSIGN(OutputHead head, model.loadHead());
     if (!plan.find(head.linear.name))
       return Status();
-    std::optional<HessianSum> sum;
-    if (!journal.find(head.linear.name)) {
-      const Timed timed(report.hessianSeconds);
-      sum.emplace(x.columns, cpu.blas);
-      applyNorm(cpu, model.config().norm, model.config().normEpsilon, head.norm, x.ref(), x.ref());
-      sum->add(x.ref());
-    }
     std::optional<Hessian> hessian;
-    std::unique_ptr<StageSolver> solver;
-    GPTQC_TRY(makeSolver(sum, hessian, solver).withContext(head.linear.name));
+    if (!journal.find(head.linear.name)) {
+      Result<Hessian> sum = inputs.headHessian(head);
+      GPTQC_TRY(sum.status().withContext(head.linear.name));
+      hessian = std::move(*sum);
+    }
+    const std::unique_ptr<StageSolver> solver = makeSolver(hessian);
     return solveModule(head.linear, report.tokens, solver.get()).withContext(head.linear.name);
-  }
-
-  int64_t sweepRows() const { return std::max<int64_t>(1, kSweepTokens / calibration.length); }
-  MatrixRef<float> sweepPart(int64_t row) {
-    const int64_t rows = std::min(sweepRows(), calibration.rows - row);
-    return x.ref().block(row * calibration.length, 0, rows * calibration.length, x.columns);
   }
 
   const Model &model;
@@ -239,9 +181,9 @@ private:
   const ModulePlan &plan;
   const CpuContext &cpu;
   const GptqModelProgress &progress;
+  Calibration &inputs;
   CheckpointWriter &writer;
   Journal &journal;
-  Matrix x; ///< the input of the current block, [rows * length, hidden]
   std::string log = "module,loss,samples,damp,time,error_before,error_after,recovery\n";
   GptqModelReport report;
 };
@@ -299,7 +241,9 @@ Result<GptqModelReport> quantizeWithGptq(const fs::path &model, const fs::path &
                            tokens, kLeastCalibrationTokens);
   GPTQC_ASSIGN(const std::vector<std::string> modules, modulesOf(opened, options.lmHead));
   GPTQC_ASSIGN(ModulePlan plan, ModulePlan::make(modules, options));
-  const std::string run = runDigest(opened.folder(), plan, options, calibration, cpu.blas.name());
+  GPTQC_ASSIGN(const std::unique_ptr<Calibration> inputs,
+               (options.calibration ? options.calibration : cpuCalibration(cpu))(opened));
+  const std::string run = runDigest(opened.folder(), plan, options, calibration, inputs->name());
   plan.writer.keys["meta"]["run"] = run;
   const fs::path folder = journalPath(output);
   if (options.resume && isComplete(output, run)) {
@@ -317,7 +261,7 @@ Result<GptqModelReport> quantizeWithGptq(const fs::path &model, const fs::path &
                CheckpointWriter::create(opened.folder(), quantized, output, plan.writer));
   GPTQC_ASSIGN(Journal journal, Journal::open(folder, run, options.resume));
   Result<GptqModelReport> report =
-      GptqRun(opened, calibration, options, plan, cpu, progress, *writer, journal).run();
+      GptqRun(opened, calibration, options, plan, cpu, progress, *inputs, *writer, journal).run();
   if (report.ok())
     journal.remove();
   return report;

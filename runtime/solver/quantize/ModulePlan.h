@@ -9,6 +9,7 @@
 
 #include "runtime/checkpoint/CheckpointWriter.h"
 #include "runtime/solver/StageSolver.h"
+#include "runtime/solver/quantize/Calibration.h"
 
 namespace gptqc {
 
@@ -22,6 +23,7 @@ struct GptqModelOptions {
   uint64_t maxShardBytes = 5'000'000'000;
   std::string writer = "gptqc";   ///< what meta.quantizer says
   StageSolverFactory stageSolver; ///< empty: on the CPU
+  CalibrationFactory calibration; ///< empty: on the CPU
 };
 
 /// One module's way through the solver and into the file.
