@@ -37,6 +37,10 @@ def load(model: Union[str, "os.PathLike[str]"], *, device_map: Any = None, max_m
     if method != "gptq":
         raise InvalidArgumentError(f"{folder} is quantized by {method}; gptqc runs gptq")
     known = {name: facts[name] for name in _KEPT if name in facts}
+    if known.get("bits") in (5, 6, 7):  # planar, whatever their configuration says
+        known["checkpoint_format"] = "gptq_p"
+    elif "format" in facts:  # a newer name of the same
+        known.setdefault("checkpoint_format", facts["format"])
     config.quantization_config = {**known, "quant_method": METHOD, "fuse": fuse, "folder": folder}
     if max_memory is not None:
         kwargs["max_memory"] = max_memory

@@ -152,8 +152,9 @@ class ModelsTest(FolderTest):
 
     def test_offloaded_blocks(self):
         folder = self.make("Llama")
-        device_map = {"model.embed_tokens": DEVICE, "model.norm": DEVICE, "lm_head": DEVICE,
-                      "model.rotary_emb": DEVICE, "model.layers.0": DEVICE, "model.layers.1": "disk"}
+        place = 0 if DEVICE.type == "cuda" else "cpu"  # accelerate knows no torch.device here
+        device_map = {"model.embed_tokens": place, "model.norm": place, "lm_head": place,
+                      "model.rotary_emb": place, "model.layers.0": place, "model.layers.1": "disk"}
         quantized = transformers.AutoModelForCausalLM.from_pretrained(
             folder, dtype=DTYPE, device_map=device_map, offload_folder=os.path.join(self.folder, "offload"),
             quantization_config=GptqcConfig(bits=4, group_size=32, dataset=rows(), progress=False))
