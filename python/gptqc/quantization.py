@@ -46,8 +46,8 @@ def quantize(model: Path, output: Path, *, calibration: Any = None, bits: int = 
     array or lists, a .safetensors or .npy file of them, or a list of texts for the tokenizer of the model.
     `samples` and `seqlen` take the first rows and tokens (0: all; of texts 128 and 2048).
     `format`: "gptq", "gptq_v2" or "gptq_p"; by default the plainest that holds the model. `dynamic` overrides
-    options by module name, as in quantization_config. `device`: where the solver runs. `resume` goes on where a
-    run that was killed stopped. `progress(done, total, name, facts)` is called after each layer; an exception of
+    options by module name, as in quantization_config. `device`: where the model and the solver run.
+    `resume` goes on where a run that was killed stopped. `progress(done, total, name, facts)` is called after each layer; an exception of
     it ends the run.
     """
     output_facts = {

@@ -9,6 +9,7 @@
 #include "runtime/checkpoint/QuantizeModel.h"
 #include "runtime/core/Version.h"
 #include "runtime/solver/quantize/GptqModel.h"
+#include "runtime/solver/quantize/cuda/CudaCalibration.h"
 
 namespace gptqc::python {
 namespace {
@@ -110,6 +111,11 @@ nb::dict gptq(const nb::dict &given, const nb::dict &options, const Array &calib
     if (context) {
       GPTQC_ASSIGN(CudaSolver *const solver, context->solver());
       settings.stageSolver = cudaStageSolver(*solver);
+      const Device &device = context->device();
+      GPTQC_ASSIGN(const KernelImage image, context->dispatcher()->store().support(
+                                                ModelKernels::kFile, ModelKernels::kEntry,
+                                                device.target(), device.info().driverVersion));
+      settings.calibration = cudaCalibration(device, image);
     }
     return quantizeWithGptq(
         output.model, output.folder, rows, settings, cpu,
