@@ -64,6 +64,8 @@ void arriveCluster(Thread &thread, bool releases, const void *site) {
   thread.clusterGeneration = barrier.generation;
   if (releases)
     release(barrier.gather, thread);
+  else
+    barrier.gather.addInits(thread.view.mbarrierInit);
   if (++barrier.arrived == machine->live)
     complete(barrier);
 }

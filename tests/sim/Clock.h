@@ -57,6 +57,8 @@ public:
   /// Returns all that was added and starts anew.
   View take();
   void raise(size_t who, uint32_t time) { sum.known.raise(who, time); }
+  /// Adds initializations of mbarriers alone, of one who arrives without releasing.
+  void addInits(const Clock &inits) { sum.mbarrierInit.join(inits); }
 
 private:
   View sum;

@@ -147,7 +147,15 @@ TEST(Hopper, TensorMapLoadsAndStores) {
   EXPECT_TRUE(finds(runKernel(throughShared<Store::NoWait>), "still read shared memory"));
 }
 
-enum class Cluster { Right, NoFirstBarrier, NoLastBarrier, NoExpectInPeer, RelaxedArrive };
+enum class Cluster {
+  Right,
+  RelaxedFirst,
+  RelaxedFirstNoFence,
+  NoFirstBarrier,
+  NoLastBarrier,
+  NoExpectInPeer,
+  RelaxedArrive
+};
 
 /// Block 0 multicasts the source to both blocks; each sends a piece to the other.
 template <Cluster how> void exchange() {
@@ -156,13 +164,19 @@ template <Cluster how> void exchange() {
   const u32 rank = cluster_rank();
   if (threadIdx.x == 0) {
     mbarrier_init(full, 1);
-    mbarrier_fence_init();
+    if (how == Cluster::RelaxedFirstNoFence)
+      fence_proxy_async(); // makes it known to the copy engine, not to other blocks
+    else
+      mbarrier_fence_init();
     if (how != Cluster::NoExpectInPeer || rank == 0)
       mbarrier_arrive_expect(full, 2048);
   }
   if (how == Cluster::NoFirstBarrier)
     block_barrier();
-  cluster_arrive();
+  if (how == Cluster::RelaxedFirst || how == Cluster::RelaxedFirstNoFence)
+    cluster_arrive_relaxed();
+  else
+    cluster_arrive();
   if (how != Cluster::NoFirstBarrier)
     cluster_wait();
   if (threadIdx.x == 0 && rank == 0)
@@ -191,6 +205,9 @@ TEST(Hopper, ClustersShareMemory) {
   std::fill_n(source, sizeof source, 0);
   EXPECT_TRUE(clean(exchange<Cluster::Right>, pair));
   EXPECT_EQ(reinterpret_cast<const float *>(result)[64], 1); // what rank 1 wrote to rank 0
+  EXPECT_TRUE(clean(exchange<Cluster::RelaxedFirst>, pair));
+  EXPECT_TRUE(finds(runKernel(exchange<Cluster::RelaxedFirstNoFence>, pair),
+                    "no barrier behind its initialization"));
   EXPECT_FALSE(runKernel(exchange<Cluster::NoFirstBarrier>, pair).clean());
   EXPECT_TRUE(finds(runKernel(exchange<Cluster::NoLastBarrier>, pair), "block that has ended"));
   EXPECT_TRUE(

@@ -30,8 +30,9 @@ Mbarrier *findBarrier(const Thread &thread, const void *address, const void *sit
     const auto found = machine->mbarriers.find({rank, offset});
     if (found != machine->mbarriers.end()) {
       Mbarrier &barrier = found->second;
-      if (barrier.initThread == thread.id ||
-          thread.view.known.at(size_t(barrier.initThread)) >= barrier.initTime)
+      const size_t by = size_t(barrier.initThread);
+      if (barrier.initThread == thread.id || thread.view.known.at(by) >= barrier.initTime ||
+          thread.view.mbarrierInit.at(by) >= barrier.initTime)
         return &barrier;
       fail(fmt::format("{}: uses the mbarrier at {} with no barrier behind its initialization",
                        who(thread), describeAddress(address)),
