@@ -119,6 +119,9 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("padded_n", image.launch.paddedN, 0, kAny);
   launch.flag("persistent", image.launch.persistent);
   launch.number("cluster", image.launch.cluster, 1, 16);
+  launch.number("item_tiles", image.launch.itemTiles, 1, 16);
+  launch.flag("items_over_tokens", image.launch.itemsOverTokens);
+  launch.number("x_box_rows", image.launch.xBoxRows, 0, 256);
   launch.flag("uses_permutation", image.launch.usesPermutation);
 
   HeaderReader resources(child("resources"));
@@ -155,6 +158,9 @@ nlohmann::json kernelFactsToJson(const KernelImage &image) {
             {"padded_n", launch.paddedN},
             {"persistent", launch.persistent},
             {"cluster", launch.cluster},
+            {"item_tiles", launch.itemTiles},
+            {"items_over_tokens", launch.itemsOverTokens},
+            {"x_box_rows", launch.xBoxRows},
             {"uses_permutation", launch.usesPermutation}}},
           {"resources",
            {{"registers", resources.registers},

@@ -12,9 +12,11 @@
 
 namespace gptqc {
 
-/// Filled by the emitter. Grid: x = ceil(tiled rows / tileN) with tiled rows = Np (all parts), y =
-/// ceil(M / tileM), z = splitK. A persistent kernel's blocks walk over the row tiles: x is then as
-/// many as are resident at once, at most; the blocks of a cluster share their row tiles.
+/// Filled by the emitter. An item is what one cluster of blocks (without clusters: one block)
+/// computes: row tiles, of tiled rows = Np (all parts), for one tile of tokens. Grid: x = cluster *
+/// items along the rows, y = ceil(M / tileM), z = splitK; where items count token tiles too, y
+/// is 1. The clusters of a persistent kernel walk over the items: x is then as many blocks as are
+/// resident at once, at most.
 struct LaunchFacts {
   std::string entry = "gptqc_linear"; ///< extern "C" name inside the cubin
   int threads = 0;                    ///< per block
@@ -24,14 +26,22 @@ struct LaunchFacts {
   int splitK = 1;
   int xVector = 16;             ///< X base and row stride must be multiples of this many bytes
   int64_t paddedN = 0;          ///< Np
-  bool persistent = false;      ///< any grid x covers all rows
+  bool persistent = false;      ///< any grid x covers all items
   int cluster = 1;              ///< blocks of a cluster, along x; grid x is a multiple
+  int itemTiles = 1;            ///< row tiles of an item
+  bool itemsOverTokens = false; ///< items count token tiles too
+  int xBoxRows = 0; ///< a second parameter maps X in boxes of so many rows x 64; 0: there is none
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
 
   bool operator==(const LaunchFacts &) const = default;
 
   int64_t blocksN() const { return (paddedN + tileN - 1) / tileN; }
   int64_t blocksM(int64_t m) const { return (m + tileM - 1) / tileM; }
+  /// Items along grid x for m tokens.
+  int64_t items(int64_t m) const {
+    return (blocksN() + itemTiles - 1) / itemTiles * (itemsOverTokens ? blocksM(m) : 1);
+  }
+  int64_t gridY(int64_t m) const { return itemsOverTokens ? 1 : blocksM(m); }
   /// Bytes of workspace for m tokens: kCounterBytes of counters, then one fp32 tile per (block,
   /// split), rounded up to 256. 0 when splitK is 1.
   int64_t workspaceBytes(int64_t m) const;

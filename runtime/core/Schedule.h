@@ -18,14 +18,15 @@ std::optional<Family> parseFamily(std::string_view name);
 
 struct Schedule {
   Family family = Family::Simt;
-  int tileN = 64; ///< weight rows of a block's tile
-  int tileM = 8;  ///< tokens of a block's tile
-  int tileK = 64; ///< packed k of one pipeline stage
-  int warps = 4;  ///< warps of a block = nWarps * mWarps * kWarps
-  int mWarps = 1; ///< warps along tokens; printed as `mwarps2` when not 1
-  int kWarps = 1; ///< warps along k inside a stage; printed as `kwarps4` when not 1
-  int stages = 1; ///< shared-memory buffers of the load pipeline
-  int splitK = 1; ///< blocks along k, reduced in a fixed order; printed as `splitk2` when not 1
+  int tileN = 64;    ///< weight rows of a block's tile
+  int tileM = 8;     ///< tokens of a block's tile
+  int tileK = 64;    ///< packed k of one pipeline stage
+  int warps = 4;     ///< warps of a block = nWarps * mWarps * kWarps
+  int mWarps = 1;    ///< warps along tokens; printed as `mwarps2` when not 1
+  int kWarps = 1;    ///< warps along k inside a stage; printed as `kwarps4` when not 1
+  int stages = 1;    ///< shared-memory buffers of the load pipeline
+  int splitK = 1;    ///< blocks along k, reduced in a fixed order; printed as `splitk2` when not 1
+  int multicast = 1; ///< wgmma: blocks that load X together; printed as `multicast2` when not 1
   int xVector =
       16; ///< bytes of one load of X: 16 needs aligned rows, 2 takes any; printed when not 16
 
@@ -36,7 +37,9 @@ struct Schedule {
   int reduceWarps() const {
     return family != Family::Gemv ? 0 : tileM <= 8 ? 1 : tileM <= 16 ? 2 : 4;
   }
-  int threads() const { return (warps + reduceWarps()) * 32; }
+  /// wgmma: warps besides `warps` that feed them.
+  int feedWarps() const { return family == Family::Wgmma ? 4 : 0; }
+  int threads() const { return (warps + reduceWarps() + feedWarps()) * 32; }
 
   static Result<Schedule> parse(std::string_view text);
   std::string print() const;

@@ -65,6 +65,12 @@ struct CuLaunchConfig {
 };
 static_assert(sizeof(CuLaunchConfig) == 56);
 
+/// CUtensorMap.
+struct alignas(64) CuTensorMap {
+  uint64_t opaque[16];
+};
+static_assert(sizeof(CuTensorMap) == 128);
+
 /// The functions of DriverApi.def, resolved. Immutable, shared by everything that uses the GPU.
 struct DriverApi {
 #define X(name, parameters) CuResult(*name) parameters = nullptr;

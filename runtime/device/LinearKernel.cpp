@@ -33,7 +33,7 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
     return impossible(fmt::format("{} threads per block", facts.threads));
   if (facts.tileN < 1 || facts.tileM < 1 || facts.splitK < 1 || facts.xVector < 1)
     return impossible("its tile sizes are not positive");
-  if (facts.paddedN < kernel.kernelDescriptor.n || facts.blocksN() > INT32_MAX)
+  if (facts.paddedN < kernel.kernelDescriptor.n || facts.blocksN() * facts.cluster > INT32_MAX)
     return impossible(fmt::format("it covers {} rows", facts.paddedN));
   if (facts.splitK > 1 && facts.blocksN() > kMaxSplitTiles)
     return impossible(
@@ -46,17 +46,36 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
   return kernel;
 }
 
-int64_t LinearKernel::blocksN(int64_t tokens) const {
-  if (!facts.persistent)
-    return facts.blocksN();
-  const int64_t others = facts.blocksM(tokens) * facts.splitK * facts.cluster;
-  return std::clamp<int64_t>(residentBlocks / others, 1, facts.blocksN()) * facts.cluster;
+Grid LinearKernel::gridFor(int64_t tokens) const {
+  int64_t clusters = facts.items(tokens);
+  const int64_t y = facts.gridY(tokens);
+  if (facts.persistent)
+    clusters =
+        std::clamp<int64_t>(residentBlocks / (y * facts.splitK * facts.cluster), 1, clusters);
+  return {clusters * facts.cluster, y, facts.splitK};
+}
+
+/// X[tokens][K] as the kernel's boxes see it: 64 columns wide, 128-byte swizzle, zeros outside.
+Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t tokens,
+                          const Device &device) const {
+  constexpr int kFloat16 = 6, kBFloat16 = 9, kSwizzle128 = 3, kPromote256 = 3; // CUtensorMap enums
+  const bool isHalf = kernelDescriptor.act == DType::F16;
+  const int64_t alignedRow = (kernelDescriptor.k * kElementBytes + 15) / 16 * 16;
+  const uint64_t sizes[] = {uint64_t(kernelDescriptor.k), uint64_t(tokens)};
+  const uint64_t stride[] = {uint64_t(tokens > 1 ? ldx * kElementBytes : alignedRow)};
+  const unsigned box[] = {64, unsigned(facts.xBoxRows)}, step[] = {1, 1};
+  return device.check(device.api().cuTensorMapEncodeTiled(
+                          &map, isHalf ? kFloat16 : kBFloat16, 2, reinterpret_cast<void *>(x),
+                          sizes, stride, box, step, 0, kSwizzle128, kPromote256, 0),
+                      "cuTensorMapEncodeTiled");
 }
 
 int64_t LinearKernel::launchTokens() const {
   int64_t blocks = kMaxGridY;
   if (facts.splitK > 1)
     blocks = std::min(blocks, kMaxSplitTiles / facts.blocksN());
+  if (facts.itemsOverTokens)
+    blocks = std::min(blocks, INT32_MAX / (facts.items(1) * facts.cluster));
   return blocks * facts.tileM;
 }
 
@@ -111,8 +130,11 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     args.x = x + uint64_t(first * ldx * kElementBytes);
     args.y = y + uint64_t(first * ldy * kElementBytes);
     args.m = int32_t(tokens);
-    const Grid grid = {blocksN(tokens), facts.blocksM(tokens), facts.splitK};
-    GPTQC_TRY(kernel.launch(grid, facts.threads, &args, stream));
+    CuTensorMap map;
+    if (facts.xBoxRows > 0)
+      GPTQC_TRY(mapX(map, args.x, ldx, tokens, stream.device()));
+    GPTQC_TRY(kernel.launch(gridFor(tokens), facts.threads, &args, stream,
+                            facts.xBoxRows > 0 ? &map : nullptr));
   }
   return Status();
 }

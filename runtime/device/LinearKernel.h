@@ -41,8 +41,9 @@ private:
                   int64_t ldy, DeviceSpan workspace) const;
   /// Tokens of one launch.
   int64_t launchTokens() const;
-  /// Blocks along the rows.
-  int64_t blocksN(int64_t tokens) const;
+  Grid gridFor(int64_t tokens) const;
+  Status mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t tokens,
+              const Device &device) const;
 
   Descriptor kernelDescriptor;
   std::string scheduleText;

@@ -67,15 +67,15 @@ Result<Function> Module::function(const std::string &entry, int64_t dynamicShare
   return function;
 }
 
-Status Function::launch(const Grid &grid, int threads, const void *args,
-                        const Stream &stream) const {
+Status Function::launch(const Grid &grid, int threads, const void *args, const Stream &stream,
+                        const void *second) const {
   const Device &device = module->device;
   if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > INT32_MAX || grid.y > 65535 ||
       grid.z > 65535)
     return invalidArgument("kernel entry '{}': a grid of {} x {} x {} blocks cannot be launched",
                            entry, grid.x, grid.y, grid.z);
   // The driver only reads the parameters.
-  void *parameters[] = {const_cast<void *>(args)};
+  void *parameters[] = {const_cast<void *>(args), const_cast<void *>(second)};
   const ContextScope scope(device);
   const CuResult result = device.api().cuLaunchKernel(
       function, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(threads), 1, 1,

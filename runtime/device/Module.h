@@ -19,8 +19,10 @@ struct Grid {
 /// A kernel that is ready to launch; keeps its module loaded. Copyable, thread-safe.
 class Function {
 public:
-  /// `args` is the kernel's only parameter, a struct passed by value, copied during the call.
-  Status launch(const Grid &grid, int threads, const void *args, const Stream &stream) const;
+  /// `args` is the kernel's parameter, a struct passed by value, copied during the call; so is
+  /// `second` where the kernel has two.
+  Status launch(const Grid &grid, int threads, const void *args, const Stream &stream,
+                const void *second = nullptr) const;
 
   const std::string &name() const { return entry; }
   int64_t sharedBytes() const { return dynamicShared; }

@@ -38,6 +38,7 @@ TEST(Schedule, ParsesWhatItPrints) {
 TEST(Schedule, PrintsTheDocumentedForms) {
   for (const char *form :
        {"simt t64x8x64 warps4 stages1", "wgmma t128x64x64 warps8 stages4 splitk2",
+        "wgmma t128x256x128 warps8 stages6 multicast2",
         "mma t64x16x128 warps4 kwarps4 stages4 splitk2",
         "gemv t32x4x256 warps8 mwarps2 kwarps2 stages2 xvec2"}) {
     const Result<Schedule> parsed = Schedule::parse(form);

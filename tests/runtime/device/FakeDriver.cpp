@@ -257,6 +257,15 @@ int cuOccupancyMaxActiveClusters(int *clusters, void *, const gptqc::CuLaunchCon
   *clusters = state.smCount * state.residentBlocks / int(config->attributes->cluster.x);
   return 0;
 }
+int cuTensorMapEncodeTiled(void *map, int, unsigned, void *base, const uint64_t *sizes,
+                           const uint64_t *strides, const unsigned *box, const unsigned *, int, int,
+                           int, int) {
+  FAKE(cuTensorMapEncodeTiled);
+  const uint64_t facts[] = {
+      reinterpret_cast<uint64_t>(base), sizes[0], sizes[1], strides[0], box[0], box[1]};
+  std::memcpy(map, facts, sizeof facts);
+  return 0;
+}
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
                    unsigned, unsigned shared, void *, void **parameters, void **) {
   FAKE(cuLaunchKernel);
@@ -264,11 +273,15 @@ int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned 
   if (!state.record)
     return 0;
   gptqc::FakeLaunch launch = {
-      static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}};
+      static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}, {}};
   if (state.launcher)
     return state.launcher(launch, parameters[0]);
   launch.args.resize(argumentBytes(launch.entry));
   std::memcpy(launch.args.data(), parameters[0], launch.args.size());
+  if (parameters[1]) {
+    launch.map.resize(6);
+    std::memcpy(launch.map.data(), parameters[1], 6 * sizeof(uint64_t));
+  }
   state.launches.push_back(std::move(launch));
   return 0;
 }

@@ -15,6 +15,7 @@ struct FakeLaunch {
   unsigned gridX = 0, gridY = 0, gridZ = 0, threads = 0, shared = 0;
   bool captured = false;
   std::vector<uint8_t> args;
+  std::vector<uint64_t> map; ///< second parameter: base, columns, rows, stride, box columns, rows
 };
 
 /// `args`: the kernel's parameter. 0, or an error of the driver.

@@ -224,6 +224,31 @@ TEST_F(LinearKernelTest, TheBlocksOfAClusterShareTheirRowTiles) {
   }
 }
 
+TEST_F(LinearKernelTest, ItemsOverTokensTakeXThroughAMap) {
+  const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  workspace.emplace();
+  KernelImage image = imageFor(matrix.descriptor, {1, 64});
+  image.launch.tileN = 128, image.launch.tileM = 32; // 32 row tiles
+  image.launch.cluster = image.launch.itemTiles = 2;
+  image.launch.itemsOverTokens = true;
+  image.launch.xBoxRows = 16;
+  fake.smCount = 21;
+  for (const bool persistent : {false, true}) {
+    image.launch.persistent = persistent;
+    const auto kernel = LinearKernel::load(*device, image);
+    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+    ASSERT_TRUE(run(*kernel, 64, 64).ok());
+    ASSERT_EQ(fake.launches.size(), 1u);
+    // Pairs of row tiles: 16 x 2 items of two blocks, or as many pairs as fit.
+    EXPECT_EQ(fake.launches[0].gridX, persistent ? 20u : 64u);
+    EXPECT_EQ(fake.launches[0].gridY, 1u);
+    ASSERT_EQ(fake.launches[0].map.size(), 6u);
+    EXPECT_EQ(std::vector<uint64_t>(fake.launches[0].map.begin() + 1, fake.launches[0].map.end()),
+              (std::vector<uint64_t>{64, 64, 128, 64, 16}));
+  }
+}
+
 TEST_F(LinearKernelTest, NoTokensAreNoWork) {
   const QuantizedMatrix matrix = makeMatrix(4, 64, 128, 64, false);
   layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
