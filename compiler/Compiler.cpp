@@ -224,6 +224,18 @@ NvrtcRequest sourceRequest(const EmittedKernel &kernel, const Target &target) {
   return request;
 }
 
+std::string describeGrid(const LaunchFacts &launch) {
+  const std::string rows =
+      fmt::format("ceil({} / {})", launch.paddedN, launch.tileN * launch.itemTiles);
+  const std::string tokens = fmt::format("ceil(M / {})", launch.tileM);
+  std::string items = launch.itemsOverTokens ? fmt::format("{} * {}", rows, tokens) : rows;
+  if (launch.cluster > 1)
+    items += fmt::format(" clusters of {}", launch.cluster);
+  if (launch.persistent)
+    items += " or as many as are resident";
+  return launch.itemsOverTokens ? items : fmt::format("{} x {} x {}", items, tokens, launch.splitK);
+}
+
 std::string report(const Lowered &lowered, const Target &target, const NvrtcOutput &output) {
   const LaunchFacts &launch = lowered.kernel.launch;
   const ResourceUsage &used = output.resources;
@@ -231,12 +243,11 @@ std::string report(const Lowered &lowered, const Target &target, const NvrtcOutp
       "descriptor      {}\ntarget          {}\nschedule        {}\n"
       "threads         {}\nregisters       {}\nshared memory   {} dynamic, {} static\n"
       "spills          {} stored, {} loaded\nstack           {}\n"
-      "grid            ceil({} / {}) x ceil(M / {}) x {}\n"
+      "grid            {}\n"
       "X alignment     {} bytes\ncubin           {} bytes\n",
       lowered.descriptor, target.print(), lowered.schedule, launch.threads, used.registers,
       launch.sharedBytes, used.staticSharedBytes, used.spillStores, used.spillLoads,
-      used.stackBytes, launch.paddedN, launch.tileN, launch.tileM, launch.splitK, launch.xVector,
-      output.cubin.size());
+      used.stackBytes, describeGrid(launch), launch.xVector, output.cubin.size());
 }
 
 } // namespace

@@ -1,11 +1,17 @@
 // Constants of the layer and the tile, as text.
 #include "compiler/emit/KernelFacts.h"
 
+#include <algorithm>
+
 #include "compiler/schedule/TilePlan.h"
 
 namespace gptqc {
 
 namespace {
+
+/// Tokens whose blocks run side by side in wgmma kernels: their X and the weights of the blocks in
+/// flight fit in L2.
+constexpr int kRasterTokens = 1024;
 
 /// Prints the members of a struct of constants.
 class FactsPrinter {
@@ -62,8 +68,16 @@ std::string tileFacts(const Descriptor &d, const Schedule &s) {
   facts.number("split_k", s.splitK);
   if (s.family == Family::Gemv) {
     facts.number("stages", s.stages);
+    facts.number("cluster", s.splitK);
     facts.number("x_rows", TilePlan::of(d, s).xRows);
     facts.number("reduce_warps", s.reduceWarps());
+  }
+  if (s.family == Family::Wgmma) {
+    facts.number("stages", s.stages);
+    facts.number("cluster", s.splitK * s.multicast);
+    facts.number("weight_stages", TilePlan::of(d, s).weightStages);
+    facts.number("multicast", s.multicast);
+    facts.number("raster", std::max(1, kRasterTokens / s.tileM));
   }
   return facts.finish();
 }
@@ -74,14 +88,22 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   facts.threads = s.threads();
   facts.tileN = s.tileN;
   facts.tileM = s.tileM;
-  if (s.family == Family::Gemv)
-    facts.cluster = s.splitK;
-  else
-    facts.splitK = s.splitK;
   // simt reads single elements whatever its schedule says.
   facts.xVector = s.family == Family::Simt ? 2 : s.xVector;
   facts.paddedN = layout.paddedN;
-  facts.persistent = s.family == Family::Gemv;
+  if (s.family == Family::Gemv) {
+    facts.persistent = true;
+    facts.cluster = s.splitK;
+  } else if (s.family == Family::Wgmma) {
+    // Partial sums overlay the rings, so a block that splits k has one item.
+    facts.persistent = s.splitK * s.kWarps == 1;
+    facts.cluster = s.splitK * s.multicast;
+    facts.itemTiles = s.multicast;
+    facts.itemsOverTokens = true;
+    facts.xBoxRows = s.tileM / s.multicast;
+  } else {
+    facts.splitK = s.splitK;
+  }
   facts.usesPermutation = layout.permuted;
   return facts;
 }

@@ -31,6 +31,7 @@ public:
   void buildMma();
   void buildSimt();
   void buildGemv();
+  void buildWgmma();
 
 private:
   mlir::OpBuilder &builder;
@@ -58,7 +59,7 @@ private:
     return forOp;
   }
   void placeBlock();
-  mlir::scf::ForOp itemLoop();
+  mlir::scf::ForOp itemLoop(Value last);
   void roleBarrier();
   void buildStreaming(Value rings, Value slices, Value mailbox);
   void buildReducing(Value mailbox, Value meeting);
@@ -146,12 +147,12 @@ void KernelBuilder::buildSimt() {
   tile::StoreOp::create(builder, loc, totals, rows, tokens);
 }
 
-/// A persistent block's items: from its first on, in steps of the grid.
-mlir::scf::ForOp KernelBuilder::itemLoop() {
+/// The items of a persistent grid's cluster, up to `last`: from its first on, in steps of the grid.
+mlir::scf::ForOp KernelBuilder::itemLoop(Value last) {
   mlir::Type index = builder.getIndexType();
   Value first = tile::FirstItemOp::create(builder, loc, index);
   Value step = tile::ItemStepOp::create(builder, loc, index);
-  return loop(first, constant(plan.items(schedule)), step, "item");
+  return loop(first, last, step, "item");
 }
 
 /// What separates the initialization of the barriers in shared memory from their use.
@@ -171,7 +172,7 @@ void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox) {
       tile::OpenSliceOp::create(builder, loc, tile::SliceType::get(context), slices, tokens);
   tile::StartStreamingOp::create(builder, loc, stream, slice, tokens, schedule.xVector == 2);
   roleBarrier();
-  auto items = itemLoop();
+  auto items = itemLoop(constant(plan.items(schedule)));
   builder.setInsertionPointToStart(items.getBody());
   Value sums = tile::AccumulatorOp::create(
       builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
@@ -203,7 +204,7 @@ void KernelBuilder::buildReducing(Value mailbox, Value meeting) {
   if (meeting)
     tile::InitializeMeetingOp::create(builder, loc, meeting);
   roleBarrier();
-  auto items = itemLoop();
+  auto items = itemLoop(constant(plan.items(schedule)));
   builder.setInsertionPointToStart(items.getBody());
   Value item = items.getInductionVar();
   Value posted =
@@ -237,8 +238,38 @@ void KernelBuilder::buildGemv() {
     builder.createBlock(&roles.getReducing());
     buildReducing(mailbox, meeting);
   }
-  if (splits) // a block's shared memory must outlive what the others send to it
-    tile::ClusterBarrierOp::create(builder, loc);
+  if (splits)
+    tile::LeaveClusterOp::create(builder, loc);
+}
+
+void KernelBuilder::buildWgmma() {
+  mlir::MLIRContext *context = builder.getContext();
+  mlir::Type index = builder.getIndexType();
+  Value rings = shared(tile::Role::Rings, plan.sharedBytes);
+  auto roles = tile::SplitWarpgroupsOp::create(builder, loc);
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.createBlock(&roles.getFeeding());
+    tile::FeedOp::create(builder, loc, rings);
+    builder.createBlock(&roles.getMultiplying());
+    Value consumer =
+        tile::OpenConsumerOp::create(builder, loc, tile::ConsumerType::get(context), rings);
+    auto items = itemLoop(tile::LastItemOp::create(builder, loc, index));
+    builder.setInsertionPointToStart(items.getBody());
+    Value sums = tile::AccumulatorOp::create(
+        builder, loc, registers({plan.warpNTiles, schedule.tileM / 2}, builder.getF32Type()));
+    tile::StartItemOp::create(builder, loc, consumer);
+    Value firstRound = tile::FirstRoundOp::create(builder, loc, index, consumer);
+    Value lastRound = tile::LastRoundOp::create(builder, loc, index, consumer);
+    auto rounds = loop(firstRound, lastRound, constant(1), "kt");
+    builder.setInsertionPointToStart(rounds.getBody());
+    tile::MultiplyRoundOp::create(builder, loc, consumer, sums, rounds.getInductionVar());
+    builder.setInsertionPointAfter(rounds);
+    tile::FinishItemOp::create(builder, loc, consumer, sums);
+    tile::StoreItemOp::create(builder, loc, consumer, sums, rings, items.getInductionVar());
+  }
+  if (schedule.splitK * schedule.multicast > 1)
+    tile::LeaveClusterOp::create(builder, loc);
 }
 
 llvm::LogicalResult lower(gptq::LinearOp op) {
@@ -263,6 +294,8 @@ llvm::LogicalResult lower(gptq::LinearOp op) {
     body.buildSimt();
   else if (schedule.family == Family::Gemv)
     body.buildGemv();
+  else if (schedule.family == Family::Wgmma)
+    body.buildWgmma();
   else
     body.buildMma();
   function.erase();

@@ -158,6 +158,40 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
          (s.splitK > 1 ? kCluster : 0);
 }
 
+/// What dequantizing 64 rows x 64 columns takes of an SM, measured at 4 bits: less where more
+/// warpgroups, or two fragments in one, overlap it.
+double wgmmaDequantize(const Descriptor &d, const Schedule &s, int fragments) {
+  const double base = s.tileN == 64 ? 230 : fragments > 1 ? 155 : s.warps == 16 ? 190 : 215;
+  return base * (0.8 + 0.05 * d.bits + (d.sym ? 0 : 0.1)) * (d.scales == d.act ? 1.0 : 1.6);
+}
+
+/// Measured on an H200: 64 rows x 64 columns of k cost the tensor cores 2 cycles a token, and not
+/// less than dequantizing them and what comes with each wgmma.
+double wgmmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  constexpr double kFixed = 7000;    // launch, first bytes of X
+  constexpr double kCacheBytes = 34; // per cycle and SM, when all SMs load X and weights
+  constexpr double kPortBytes = 52;  // per cycle into an SM, whoever loads
+  const TilePlan plan = TilePlan::of(d, s);
+  const int cluster = s.splitK * s.multicast;
+  const bool exchanges = s.splitK * s.kWarps > 1;
+  const double items = std::ceil(double(plan.layout.paddedN) / s.tileN / s.multicast) *
+                       std::ceil(tokensOf(d) / s.tileM);
+  // Pairs fit everywhere; larger clusters leave SMs of a cluster's neighborhood over.
+  const double clusters = std::floor(t.plannedSmCount() * (cluster > 2 ? 0.91 : 1.0) / cluster);
+  const double rounds = std::ceil(items / clusters);
+  const double blocks = std::ceil(double(plan.kTiles) / s.splitK) * s.tileK / 64;
+  const double fragment =
+      std::max(2.0 * s.tileM, wgmmaDequantize(d, s, plan.warpNTiles) + 1.05 * s.tileM);
+  const double weights = double(s.tileN) * 8 * d.bits, x = double(plan.activationBytes);
+  const double block = std::max({fragment * s.tileN / 64, (weights + x / s.multicast) / kCacheBytes,
+                                 (weights + x) / kPortBytes});
+  const double outputs = double(s.tileN) * s.tileM;
+  const double exchange = exchanges ? 1000 + outputs / 12 : 0;
+  const double refill = exchanges ? (rounds - 1) * 4500 : 0; // blocks of one item each
+  return kFixed + (cluster > 1 ? 500 : 0) + refill +
+         rounds * (blocks * block + 800 + outputs / 12 + exchange);
+}
+
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double outputs = double(TilePlan::of(d, s).layout.paddedN) * tokensOf(d);
   const double threads = double(t.plannedSmCount()) * 512;
@@ -173,6 +207,8 @@ double CostModel::cycles(const Descriptor &d, const Target &t, const Schedule &s
     return gemvCycles(d, t, s);
   case Family::Mma:
     return mmaCycles(d, t, s);
+  case Family::Wgmma:
+    return wgmmaCycles(d, t, s);
   default:
     return simtCycles(d, t, s);
   }

@@ -113,6 +113,53 @@ Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
   return checkResources(t, s, plan);
 }
 
+Status checkWgmmaTile(const Descriptor &d, const Schedule &s) {
+  const int consumers = s.warps / 4;
+  if (s.warps % 4 != 0 || consumers < 1 || consumers > 4 || consumers % s.kWarps != 0 ||
+      s.mWarps != 1)
+    return refuse(s, "wgmma has 4, 8, 12 or 16 warps, kwarps warpgroups of them along k");
+  const int rows = 64 * (consumers / s.kWarps) * (d.siluMul ? 2 : 1);
+  if (s.tileN % rows != 0 || s.tileN > 512)
+    return refuse(s, "the weight rows must be a multiple of {}, 512 at most", rows);
+  if (s.tileM > 256 || s.tileM % 8 != 0 || (s.tileM > 64 && s.tileM % 32 != 0))
+    return refuse(s, "the tokens must be a multiple of 8 up to 64, of 32 up to 256");
+  const int columns = s.kWarps * std::max(128, chunkK(d.bits));
+  if (s.tileK % columns != 0 || s.tileK > 1024)
+    return refuse(s, "the k tile of w{} must be a multiple of {}, 1024 at most", d.bits, columns);
+  if (s.stages < 2 || s.stages > 32 || (s.kWarps > 1 && s.stages < s.tileK / 64))
+    return refuse(s, "a ring of X has 2 to 32 stages, and with kwarps a whole k tile");
+  if (s.tileM % (8 * s.multicast) != 0 || s.splitK * s.multicast > 8)
+    return refuse(s, "splitk x multicast blocks form a cluster, 8 at most, and multicast divides "
+                     "the tokens into multiples of 8");
+  return Status();
+}
+
+/// See templates/gptqc/wgmma_plan.cuh.
+Status checkWgmma(const Descriptor &d, const Target &t, const Schedule &s) {
+  if (!t.hasWgmma())
+    return refuse(s, "wgmma needs sm_90a; use the mma family");
+  if (d.batchInvariant)
+    return refuse(s,
+                  "batch_invariant needs one order of summation for every M; use the mma family");
+  GPTQC_TRY(checkWgmmaTile(d, s));
+  const TilePlan plan = TilePlan::of(d, s);
+  if (plan.layout.permuted)
+    return refuse(s, "the copy engine cannot permute the columns of X; use the mma family");
+  if (s.xVector != 16 || d.k % 8 != 0)
+    return refuse(s, "the copy engine takes rows of X of whole 16 bytes; use the mma family");
+  GPTQC_TRY(checkSplit(d, s, plan));
+  if (plan.weightStages < 2)
+    return refuse(s, "no shared memory is left for weights; use fewer stages or a smaller tile");
+  const int consumers = s.warps / 4, available = consumers <= 2 ? 232 : consumers == 3 ? 160 : 112;
+  if (plan.registers > available)
+    return refuse(s, "needs about {} registers a thread of {}; use more warps or a smaller tile",
+                  plan.registers, available);
+  if (plan.sharedBytes > t.maxSharedMemory())
+    return refuse(s, "needs {} bytes of shared memory of {}; use fewer stages or a smaller tile",
+                  plan.sharedBytes, t.maxSharedMemory());
+  return Status();
+}
+
 /// One thread owns one row; X is read element by element whatever its alignment.
 Status checkSimt(const Schedule &s) {
   if (s.mWarps != 1 || s.kWarps != 1 || s.stages != 1 || s.splitK != 1 || s.xVector != 16)
@@ -171,6 +218,36 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
           }
 }
 
+/// Appends the legal wgmma schedules: for many tokens.
+void appendWgmma(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
+  struct Shape {
+    int tileN, warps, kWarps;
+  };
+  constexpr Shape kShapes[] = {{64, 8, 2},   {64, 16, 4},  {128, 8, 1}, {128, 8, 2},
+                               {128, 16, 2}, {192, 12, 1}, {256, 8, 1}, {256, 16, 1}};
+  constexpr int64_t kManyTokens = 33;
+  if (d.m.hi < kManyTokens)
+    return;
+  s.family = Family::Wgmma;
+  for (const Shape &shape : kShapes)
+    for (int tileM : {32, 64, 96, 128, 192, 256})
+      for (int splitK : {1, 2})
+        for (int multicast : {1, 2}) {
+          s.tileN = shape.tileN, s.warps = shape.warps, s.kWarps = shape.kWarps, s.tileM = tileM;
+          s.tileK = shape.kWarps * std::max(128, chunkK(d.bits));
+          s.splitK = splitK, s.multicast = multicast;
+          int kept = 0; // the deepest rings of X that leave weights three slots
+          for (int stages : {16, 12, 10, 8, 6, 5, 4}) {
+            s.stages = stages;
+            if (kept < 2 && ScheduleSpace::check(d, t, s).ok() &&
+                TilePlan::of(d, s).weightStages >= 3) {
+              found.push_back(s);
+              ++kept;
+            }
+          }
+        }
+}
+
 } // namespace
 
 Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule &s) {
@@ -183,9 +260,9 @@ Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule
   case Family::Gemv:
     return checkGemv(d, t, s);
   case Family::Wgmma:
-    break;
+    return checkWgmma(d, t, s);
   }
-  return refuse(s, "there are no {} kernels; use mma, gemv or simt", familyName(s.family));
+  return Status();
 }
 
 std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target &t) {
@@ -200,6 +277,7 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
       appendMma(d, t, s, found);
   }
   appendGemv(d, t, s, found);
+  appendWgmma(d, t, s, found);
   Schedule simt;
   simt.family = Family::Simt;
   simt.tileN = 128, simt.tileM = 4, simt.tileK = 16;

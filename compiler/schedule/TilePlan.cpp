@@ -64,6 +64,41 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
       nTiles * (plan.warpMTiles * 8 + words) + plan.flushSteps * plan.warpMTiles * 2 + 36;
 }
 
+/// Mirrors wgmma_plan of templates/gptqc/wgmma_plan.cuh; the ring of weights takes the shared
+/// memory that the rest leaves.
+void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
+  constexpr int64_t kShared = 232448, kStagingBytes = 1152, kBarrierBytes = 16;
+  constexpr int kMaxWeightStages = 8;
+  const int consumers = s.warps / 4, nGroups = consumers / s.kWarps;
+  const int unitK = s.tileK / s.kWarps;
+  plan.warpNTiles = s.tileN / (64 * nGroups);
+  plan.warpMTiles = s.tileM / 8;
+  plan.warpSteps = unitK / 16;
+  plan.scaleRows = int(
+      std::min<int64_t>(scaleRowsOf(plan.warpSteps, plan.groupSteps), plan.layout.paddedGroups));
+  plan.weightBytes = int64_t(16) * unitK * d.bits / 8;
+  plan.scaleBytes = int64_t(plan.scaleRows) * (d.sym ? 32 : 48);
+  plan.activationBytes = int64_t(s.tileM) * 128;
+  const int64_t fixed = s.stages * plan.activationBytes + s.warps * kStagingBytes +
+                        s.stages * kBarrierBytes + kSharedAlignment;
+  const int64_t slot = s.warps * plan.warpNTiles * (plan.weightBytes + plan.scaleBytes);
+  plan.weightStages = int(std::clamp<int64_t>((kShared - fixed) / slot, 0, kMaxWeightStages));
+  const int64_t exchange =
+      s.splitK * s.kWarps > 1 ? int64_t(consumers) * plan.warpNTiles * plan.warpMTiles * 2048 : 0;
+  plan.sumsBytes = exchange;
+  const int64_t rings = s.stages * plan.activationBytes + plan.weightStages * slot;
+  plan.sharedBytes =
+      alignShared(std::max(rings, exchange)) + s.warps * kStagingBytes + s.stages * kBarrierBytes;
+  const bool oneRow = plan.groupSteps != 0 && plan.groupSteps % 4 == 0;
+  const int scales = (oneRow ? 2 : 8) * (d.sym ? 1 : 2);
+  // Fitted to what ptxas spills: words that become codes plane by plane, and wider conversions.
+  const size_t planes = planesOf(d.bits).size();
+  const int ofPlanes = planes == 3 ? 46 : planes == 2 ? 6 : d.bits == 8 ? 2 : 0;
+  const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 16);
+  plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) + 30 +
+                   (s.splitK * s.kWarps > 2 ? 8 : 0);
+}
+
 } // namespace
 
 int chunkK(int bits) { return 256 / planesOf(bits).back().width; }
@@ -81,6 +116,8 @@ TilePlan TilePlan::of(const Descriptor &d, const Schedule &s) {
   plan.sharedBytes = alignShared(plan.sumsBytes);
   if (s.family == Family::Gemv)
     planGemv(d, s, plan);
+  if (s.family == Family::Wgmma)
+    planWgmma(d, s, plan);
   if (s.family != Family::Mma)
     return plan;
 

@@ -13,8 +13,9 @@ namespace gptqc {
 /// Alignment of every buffer in shared memory, bytes.
 inline constexpr int64_t kSharedAlignment = 128;
 
-/// Terms as in templates/gptqc/tile.cuh and gemv.cuh. Meaningful for mma and gemv schedules that
-/// pass ScheduleSpace::check; for simt only layout, groupSteps, kTiles and sumsBytes are.
+/// Terms as in templates/gptqc/tile.cuh, gemv.cuh and wgmma_plan.cuh. Meaningful for mma, gemv and
+/// wgmma schedules that pass ScheduleSpace::check; for simt only layout, groupSteps, kTiles and
+/// sumsBytes are.
 struct TilePlan {
   WeightLayout layout;
   int groupSteps = 0;          ///< k16 steps per packed group; 0 when ragged
@@ -32,6 +33,7 @@ struct TilePlan {
   int64_t sharedBytes = 0;     ///< of the block; mma: sums overlay the stages, dead by then
   int64_t splitsBytes = 0;     ///< gemv: where the blocks of a cluster add their sums up
   int xRows = 0;               ///< gemv: most tokens of a block
+  int weightStages = 0;        ///< wgmma: slots of a warp's ring of weights
   int registers = 0;           ///< estimate per thread
 
   static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);

@@ -57,6 +57,7 @@ def Tile_UnitType : Tile_StateType<"Unit", "unit", "a weight unit that has arriv
 def Tile_MailboxType : Tile_StateType<"Mailbox", "mailbox", "where warps hand over the sums of items">;
 def Tile_MeetingType : Tile_StateType<"Meeting", "meeting", "where the blocks of a cluster add their sums up">;
 def Tile_PostedType : Tile_StateType<"Posted", "posted", "the sums of one item, of all k warps">;
+def Tile_ConsumerType : Tile_StateType<"Consumer", "consumer", "a warpgroup that multiplies">;
 
 class Tile_Enum<string className, string text, list<I32EnumAttrCase> cases>
     : I32EnumAttr<className, text, cases> {
@@ -75,7 +76,7 @@ def Tile_AxisAttr : Tile_EnumAttr<Tile_Axis, "axis">;
 def Tile_Role : Tile_Enum<"Role", "what a shared-memory buffer holds", [
   I32EnumAttrCase<"Weights", 0, "weights">, I32EnumAttrCase<"Scales", 1, "scales">,
   I32EnumAttrCase<"Activations", 2, "activations">, I32EnumAttrCase<"Sums", 3, "sums">,
-  I32EnumAttrCase<"Splits", 4, "splits">]>;
+  I32EnumAttrCase<"Splits", 4, "splits">, I32EnumAttrCase<"Rings", 5, "rings">]>;
 def Tile_RoleAttr : Tile_EnumAttr<Tile_Role, "role">;
 
 def Tile_Scaling : Tile_Enum<"Scaling", "where the group scales are applied", [

@@ -45,6 +45,7 @@ void printParts(mlir::OpAsmPrinter &printer, mlir::Operation *op,
 }
 
 constexpr std::array<llvm::StringRef, 2> kSpecializeParts = {"streaming", "reducing"};
+constexpr std::array<llvm::StringRef, 2> kWarpgroupParts = {"feeding", "multiplying"};
 
 } // namespace
 
@@ -54,6 +55,14 @@ mlir::ParseResult SpecializeOp::parse(mlir::OpAsmParser &parser, mlir::Operation
 
 void SpecializeOp::print(mlir::OpAsmPrinter &printer) {
   printParts(printer, *this, kSpecializeParts);
+}
+
+mlir::ParseResult SplitWarpgroupsOp::parse(mlir::OpAsmParser &parser, mlir::OperationState &state) {
+  return parseParts(parser, state, kWarpgroupParts);
+}
+
+void SplitWarpgroupsOp::print(mlir::OpAsmPrinter &printer) {
+  printParts(printer, *this, kWarpgroupParts);
 }
 
 llvm::LogicalResult KernelOp::verify() {
@@ -109,6 +118,13 @@ llvm::LogicalResult AccumulateUnitOp::verify() {
       sums.getShape()[1] != fragments.getShape()[1]) /*accumulate_unit_c1*/
     return emitOpError() << "needs sums [n16 tiles][m8 tiles][4] of f32 and fragments "
                             "[steps][m8 tiles][2] of i32";
+  return llvm::success();
+}
+
+llvm::LogicalResult MultiplyRoundOp::verify() {
+  const RegistersType sums = getSums().getType();
+  if (sums.getShape().size() != 2 || !sums.getElement().isF32()) /*multiply_round_c1*/
+    return emitOpError() << "needs sums [fragments][tokens / 2] of f32";
   return llvm::success();
 }
 

@@ -157,25 +157,33 @@ def Tile_SimtAccumulateOp : Tile_Op<"simt_accumulate"> {
   let assemblyFormat = "$sums `,` `rows` $rows `,` `tokens` $tokens `,` `k` $k_tile attr-dict `:` type($sums)";
 }
 
-//===-- Streaming and reducing warps (gemv) ---------------------------------------------------------===//
-
-def Tile_SpecializeOp : Tile_Op<"specialize", [NoRegionArguments, SingleBlock, NoTerminator]> {
-  let summary = "the streaming warps run the first region, the reducing warps the second";
-  let regions = (region SizedRegion<1>:$streaming, SizedRegion<1>:$reducing);
-  let hasCustomAssemblyFormat = 1; // `streaming` $streaming `reducing` $reducing attr-dict
-}
+//===-- Items of a persistent grid, clusters --------------------------------------------------------===//
 
 class Tile_ItemOp<string mnemonic, string what> : Tile_Op<mnemonic> {
   let summary = what;
   let results = (outs Index:$item);
   let assemblyFormat = "attr-dict";
 }
-def Tile_FirstItemOp : Tile_ItemOp<"first_item", "the first row tile of a persistent block">;
-def Tile_ItemStepOp : Tile_ItemOp<"item_step", "from one row tile of a persistent block to the next">;
+def Tile_FirstItemOp : Tile_ItemOp<"first_item", "the first item of the block's cluster">;
+def Tile_LastItemOp : Tile_ItemOp<"last_item", "the item behind the last one of the launch">;
+def Tile_ItemStepOp : Tile_ItemOp<"item_step", "from one item of a cluster to its next">;
 
 def Tile_ClusterBarrierOp : Tile_Op<"cluster_barrier"> {
   let summary = "wait for all threads of the cluster";
   let assemblyFormat = "attr-dict";
+}
+
+def Tile_LeaveClusterOp : Tile_Op<"leave_cluster"> {
+  let summary = "wait until no block of the cluster needs this one's shared memory";
+  let assemblyFormat = "attr-dict";
+}
+
+//===-- Streaming and reducing warps (gemv) ---------------------------------------------------------===//
+
+def Tile_SpecializeOp : Tile_Op<"specialize", [NoRegionArguments, SingleBlock, NoTerminator]> {
+  let summary = "the streaming warps run the first region, the reducing warps the second";
+  let regions = (region SizedRegion<1>:$streaming, SizedRegion<1>:$reducing);
+  let hasCustomAssemblyFormat = 1; // `streaming` $streaming `reducing` $reducing attr-dict
 }
 
 def Tile_OpenStreamOp : Tile_Op<"open_stream"> {
@@ -311,6 +319,54 @@ def Tile_StoreMetOp : Tile_Op<"store_met"> {
   let summary = "the owner adds the blocks' sums up in order; bias, activation function, store";
   let arguments = (ins Tile_MeetingType:$meeting, Index:$item, Index:$tokens);
   let assemblyFormat = "$meeting `,` `item` $item `,` `tokens` $tokens attr-dict";
+}
+
+//===-- Feeding and multiplying warpgroups (wgmma) --------------------------------------------------===//
+
+def Tile_SplitWarpgroupsOp : Tile_Op<"split_warpgroups", [NoRegionArguments, SingleBlock, NoTerminator]> {
+  let summary = "one warpgroup runs the first region, the others the second";
+  let regions = (region SizedRegion<1>:$feeding, SizedRegion<1>:$multiplying);
+  let hasCustomAssemblyFormat = 1; // `feeding` $feeding `multiplying` $multiplying attr-dict
+}
+
+def Tile_FeedOp : Tile_Op<"feed"> {
+  let summary = "load the activations of all items through the copy engine";
+  let arguments = (ins Tile_SharedType:$rings);
+  let assemblyFormat = "$rings attr-dict `:` type($rings)";
+}
+
+def Tile_OpenConsumerOp : Tile_Op<"open_consumer"> {
+  let summary = "start to copy a warp's weights and wait for the ring of activations";
+  let arguments = (ins Tile_SharedType:$rings);
+  let results = (outs Tile_ConsumerType:$consumer);
+  let assemblyFormat = "$rings attr-dict `:` type($rings)";
+}
+
+class Tile_ConsumerOp<string mnemonic, string what, dag extra = (ins), string format = ""> : Tile_Op<mnemonic> {
+  let summary = what;
+  let arguments = !con((ins Tile_ConsumerType:$consumer), extra);
+  let assemblyFormat = "$consumer " # format # " attr-dict";
+}
+def Tile_FirstRoundOp : Tile_ConsumerOp<"first_round", "the first k tile of the block's split"> {
+  let results = (outs Index:$round);
+}
+def Tile_LastRoundOp : Tile_ConsumerOp<"last_round", "the k tile behind the last one of the block's split"> {
+  let results = (outs Index:$round);
+}
+def Tile_StartItemOp : Tile_ConsumerOp<"start_item", "make the first fragments of an item">;
+def Tile_MultiplyRoundOp : Tile_ConsumerOp<"multiply_round", "add the products of one k tile; they may be in flight",
+    (ins Tile_RegistersType:$sums, Index:$round), "`,` $sums `:` type($sums) `,` `k` $round"> {
+  let hasVerifier = 1;
+}
+def Tile_FinishItemOp : Tile_ConsumerOp<"finish_item", "wait for the products in flight",
+    (ins Tile_RegistersType:$sums), "`,` $sums `:` type($sums)">;
+def Tile_StoreItemOp : Tile_Op<"store_item"> {
+  let summary = "add partial sums up in order; bias, activation function, conversion, store";
+  let arguments = (ins Tile_ConsumerType:$consumer, Tile_RegistersType:$sums, Tile_SharedType:$rings,
+                       Index:$item);
+  let assemblyFormat = [{
+    $consumer `,` $sums `,` $rings `,` `item` $item attr-dict `:` type($sums) `,` type($rings)
+  }];
 }
 
 //===-- The end of a tile ---------------------------------------------------------------------------===//

@@ -11,10 +11,17 @@
 #include "gptqc/epilogue.cuh"
 #include "gptqc/fragment.cuh"
 #include "gptqc/gemv.cuh"
+#include "gptqc/items.cuh"
+#include "gptqc/meeting.cuh"
 #include "gptqc/reduce.cuh"
 #include "gptqc/simt.cuh"
 #include "gptqc/tile.cuh"
 #include "gptqc/types.cuh"
 #include "gptqc/unpack.cuh"
+#include "gptqc/weight_stream.cuh"
+#include "gptqc/wgmma_copy.cuh"
+#include "gptqc/wgmma_multiply.cuh"
+#include "gptqc/wgmma_plan.cuh"
+#include "gptqc/wgmma_store.cuh"
 
 #endif // GPTQC_TEMPLATES_ALL_CUH

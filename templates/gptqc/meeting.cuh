@@ -5,15 +5,9 @@
 #define GPTQC_TEMPLATES_MEETING_CUH
 
 #include "gptqc/gemv.cuh"
-#include "gptqc/ptx/cluster.cuh"
+#include "gptqc/items.cuh"
 
 namespace gptqc {
-
-/// Waits for all threads of the cluster and orders their memory accesses.
-GPTQC_DEVICE void cluster_barrier() {
-  cluster_arrive();
-  cluster_wait();
-}
 
 /// Used by the reducing warps alone. Two buffers for the items that this block owns, each with a
 /// barrier "met" (all blocks' sums are there); and for every owner's buffers a barrier "left" (it

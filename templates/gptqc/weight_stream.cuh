@@ -4,6 +4,7 @@
 #define GPTQC_TEMPLATES_WEIGHT_STREAM_CUH
 
 #include "gptqc/copy_weights.cuh"
+#include "gptqc/items.cuh"
 #include "gptqc/ptx/warp.cuh"
 
 namespace gptqc {
@@ -40,11 +41,8 @@ template <typename layer, typename tile> GPTQC_DEVICE int first_unit(int split) 
   return min_of(split * g::split_units, g::units);
 }
 
-/// With split_k > 1 the blocks of a cluster share their items, each with its part of k.
-template <typename tile> GPTQC_DEVICE int first_item() { return blockIdx.x / tile::split_k; }
-template <typename tile> GPTQC_DEVICE int item_step() { return gridDim.x / tile::split_k; }
-
-/// The k slice of this warp, in units.
+/// The k slice of this warp, in units. With split_k > 1 the blocks of a cluster share their items,
+/// each with its part of k.
 template <typename layer, typename tile> struct unit_range {
   int begin, end;
   __device__ __forceinline__ unit_range() {

@@ -50,7 +50,7 @@ GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const lin
   ring_cursor<tile::stages> cursor;
   wait_for_predecessors();
   launch_successors();
-  for (int item = at::first_item(); item < items; item += at::item_step()) {
+  for (int item = first_item<tile>(); item < items; item += item_step<tile>()) {
     const int m = wgmma_item<layer, tile>(args, item).block_m * tile::m + first_row;
     for (int block = first; block < last; ++block) {
       u8 *to = ring.slot(cursor.slot) + first_row * 128;
@@ -115,7 +115,7 @@ template <typename layer, typename tile> struct wgmma_stream {
         n_group(warpgroup_id() % plan::n_groups),
         k_group(plan::k_groups == 1 ? 0 : warpgroup_id() / plan::n_groups),
         first(first_k_tile<layer, tile>(at::split())), last(last_k_tile<layer, tile>(at::split())),
-        item(at::first_item()), items(wgmma_items<layer, tile>(args)), round(first), copy_at(0),
+        item(first_item<tile>()), items(wgmma_items<layer, tile>(args)), round(first), copy_at(0),
         read_at(0) {
     raise_registers<plan::consumer_registers>();
     seek(args);
@@ -194,7 +194,7 @@ template <typename layer, typename tile> struct wgmma_stream {
       }
       if (++round == last) {
         round = first;
-        item += at::item_step();
+        item += item_step<tile>();
         if (item < items)
           seek(args);
       }

@@ -11,16 +11,17 @@
 //   weight_stages slots of a warp's ring of weights
 //   split_k       blocks of a cluster that share a tile, each with its part of k
 //   multicast     blocks of a cluster with the same tokens and k, each loading a part of X for all
+//   cluster       split_k x multicast
 //   raster        token blocks that run side by side, for the sake of L2
 //
 // Terms: a *block of k* is 64 packed columns; a *unit* is what a slot of weights holds, a warp's
-// columns of one round for its rows; an *item* is what a cluster computes before it moves on,
-// `multicast` neighbouring tiles of rows for one tile of tokens; a *fragment* is 64 rows of one
-// warpgroup. Rank in the cluster = split * multicast + row tile.
+// columns of one round for its rows; an *item* is `multicast` neighbouring tiles of rows for one
+// tile of tokens; a *fragment* is 64 rows of one warpgroup. Rank in the cluster = split * multicast
+// + row tile.
 #ifndef GPTQC_TEMPLATES_WGMMA_PLAN_CUH
 #define GPTQC_TEMPLATES_WGMMA_PLAN_CUH
 
-#include "gptqc/ptx/cluster.cuh"
+#include "gptqc/items.cuh"
 #include "gptqc/ptx/mbarrier.cuh"
 #include "gptqc/ptx/warp.cuh"
 #include "gptqc/ptx/warpgroup.cuh"
@@ -46,7 +47,6 @@ template <typename layer, typename tile> struct wgmma_plan {
   // Registers of a thread, which setmaxnreg hands around: the launch gives each the same share.
   static constexpr int consumer_registers = consumers <= 2 ? 232 : consumers == 3 ? 160 : 112;
   static constexpr int producer_registers = consumers <= 2 ? 40 : 32;
-  static constexpr int cluster = tile::split_k * tile::multicast;
   static constexpr int fragments = tile::n / (64 * n_groups); // of a warpgroup
   static constexpr int unit_blocks = tile::k / 64 / k_groups; // blocks of k
   static constexpr int shares = tile::split_k * k_groups;     // partial sums of a tile
@@ -113,17 +113,15 @@ template <typename layer, typename tile> struct wgmma_ring {
 
 /// Where a block stands in its cluster.
 template <typename tile> struct wgmma_place {
-  static constexpr int cluster = tile::split_k * tile::multicast;
-  static __device__ __forceinline__ int rank() { return cluster == 1 ? 0 : (int)cluster_rank(); }
+  static __device__ __forceinline__ int rank() {
+    return tile::cluster == 1 ? 0 : (int)cluster_rank();
+  }
   static __device__ __forceinline__ int split() {
     return tile::split_k == 1 ? 0 : rank() / tile::multicast;
   }
   static __device__ __forceinline__ int row_tile() {
     return tile::multicast == 1 ? 0 : rank() % tile::multicast;
   }
-  /// The first item of this cluster, and the distance to its next.
-  static __device__ __forceinline__ int first_item() { return blockIdx.x / cluster; }
-  static __device__ __forceinline__ int item_step() { return gridDim.x / cluster; }
 };
 
 template <typename layer, typename tile> GPTQC_DEVICE int wgmma_items(const linear_args &args) {
@@ -144,16 +142,6 @@ template <typename layer, typename tile> struct wgmma_item {
     block_n = in_group / height * tile::multicast + wgmma_place<tile>::row_tile();
   }
 };
-
-/// Ends a block: none leaves while another of its cluster may still reach its shared memory. All
-/// threads call it.
-template <typename layer, typename tile> GPTQC_DEVICE void wgmma_end() {
-  if constexpr (wgmma_plan<layer, tile>::cluster > 1) {
-    warp_barrier();
-    cluster_arrive_relaxed();
-    cluster_wait();
-  }
-}
 
 } // namespace gptqc
 

@@ -29,22 +29,25 @@ constexpr std::array<const char *, 2> kScales = {"", " scales:bf16"};
 constexpr std::array<const char *, 5> kEpilogues = {"", " bias", " silu_mul", " bias silu_mul",
                                                     " batch_invariant"};
 constexpr std::array<int, 5> kRows = {128, 64, 100, 36, 192};
-constexpr std::array<int, 6> kColumns = {512, 304, 1032, 231, 96, 513};
+constexpr std::array<int, 6> kColumns = {512, 304, 1032, 96, 231, 513};
 /// Bucket and the token counts that run in it.
 struct TokenRange {
   const char *range;
   std::array<int64_t, 2> counts;
 };
-constexpr std::array<TokenRange, 7> kTokens = {{{"m1..1", {1, 1}},
+constexpr std::array<TokenRange, 8> kTokens = {{{"m1..1", {1, 1}},
                                                 {"m2..2", {2, 1}},
                                                 {"m3..4", {3, 4}},
                                                 {"m5..8", {5, 8}},
                                                 {"m9..16", {9, 16}},
                                                 {"m17..32", {23, 32}},
+                                                {"m33..64", {33, 63}},
                                                 {"m65..128", {70, 128}}}};
 constexpr std::array<const char *, 5> kGpus = {"sm_90a", "sm_80", "sm_75", "sm_90a", "sm_120"};
 /// The default schedule, or one of the space from a family picked first; twice, for more of them.
 constexpr int kHows = 3;
+/// A wgmma schedule: for the cover of that family, which is legal for the first so many levels.
+constexpr int kHowWgmma = kHows, kWgmmaEpilogues = 4, kWgmmaColumns = 4, kWgmmaTokens = 2;
 
 using Row = std::vector<int>;
 
@@ -69,17 +72,24 @@ bool allowed(const Row &row) {
   return group < kColumns[size_t(row[Columns])] || row[Order] == 0;
 }
 
-/// A schedule of a family that has any; all legal ones of the family are as likely.
-Schedule sampleSchedule(const Descriptor &descriptor, const Target &target,
-                        std::mt19937_64 &random) {
+/// Outputs of a tile that simulates in seconds: wgmma computes all of it, whatever exists.
+constexpr int kMaxTile = 8192;
+
+/// A schedule of a family, without one of any that has some; all legal ones of the family are as
+/// likely. Nothing when there is none.
+std::optional<Schedule> sampleSchedule(const Descriptor &descriptor, const Target &target,
+                                       std::optional<Family> wanted, std::mt19937_64 &random) {
   std::vector<Schedule> all = ScheduleSpace::enumerate(descriptor, target);
   std::vector<Family> families;
   for (const Schedule &schedule : all)
     if (std::find(families.begin(), families.end(), schedule.family) == families.end())
       families.push_back(schedule.family);
-  const Family family = families[random() % families.size()];
-  std::erase_if(all, [&](const Schedule &schedule) { return schedule.family != family; });
-  return all[random() % all.size()];
+  const Family family = wanted ? *wanted : families[random() % families.size()];
+  std::erase_if(all, [&](const Schedule &schedule) {
+    return schedule.family != family ||
+           (family == Family::Wgmma && schedule.tileN * schedule.tileM > kMaxTile);
+  });
+  return all.empty() ? std::nullopt : std::optional(all[random() % all.size()]);
 }
 
 /// The case of a row; nothing when no layer has its descriptor.
@@ -99,7 +109,14 @@ std::optional<CaseLine> caseOf(const Row &row, std::mt19937_64 &random) {
   const Result<Schedule> byDefault = Compiler::defaultSchedule(line.descriptor, line.target);
   if (!byDefault)
     return std::nullopt;
-  line.schedule = row[How] == 0 ? *byDefault : sampleSchedule(line.descriptor, line.target, random);
+  const std::optional<Family> family =
+      row[How] == kHowWgmma ? std::optional(Family::Wgmma) : std::nullopt;
+  const std::optional<Schedule> schedule =
+      row[How] == 0 ? std::optional(*byDefault)
+                    : sampleSchedule(line.descriptor, line.target, family, random);
+  if (!schedule)
+    return std::nullopt;
+  line.schedule = *schedule;
   line.tokens = {range.counts[random() % 2]};
   line.seed = 1 + random() % 1000000;
   return line;
@@ -153,6 +170,17 @@ std::vector<CaseLine> coverCases(uint64_t seed) {
       line->seed = 0;
       lines.push_back(std::move(*line));
     }
+  std::vector<int> levels = levelCounts();
+  levels[Order] = levels[Gpu] = levels[How] = 1;
+  levels[Epilogue] = kWgmmaEpilogues;
+  levels[Columns] = kWgmmaColumns;
+  levels[Tokens] = kWgmmaTokens;
+  for (Row row : testing::pairwiseCover(levels, allowed, seed)) {
+    row[Tokens] += int(kTokens.size()) - kWgmmaTokens;
+    row[How] = kHowWgmma;
+    if (std::optional<CaseLine> line = caseOf(row, random))
+      lines.push_back(std::move(*line));
+  }
   return lines;
 }
 

@@ -26,9 +26,9 @@ struct CaseLine {
   std::string print() const;
 };
 
-/// Small layers with tails in every dimension, so that every pair of options occurs: bits, zero
-/// points, groups, order, types, scales, epilogue, shape, tokens, target, and default or sampled
-/// schedules of each family.
+/// Small layers with tails in every dimension, so that every pair of options occurs, for wgmma
+/// alone once more (one run each): bits, zero points, groups, order, types, scales, epilogue,
+/// shape, tokens, target, and default or sampled schedules of each family.
 std::vector<CaseLine> coverCases(uint64_t seed);
 
 /// `count` random ones of the same space, each with a seed.

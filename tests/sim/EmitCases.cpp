@@ -69,14 +69,15 @@ std::string section(const CaseLine &line, const KernelSource &kernel, size_t num
       "    {{\"{1}\", \"{2}\", \"{3}\",\n"
       "     reinterpret_cast<gptqc::sim::KernelEntry>({4}),\n",
       number, line.descriptor.print(), line.target.print(), line.schedule.print(), facts.entry);
-  text +=
-      fmt::format("     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, "
-                  ".tileN = {}, .tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, "
-                  ".persistent = {}, .cluster = {}, .usesPermutation = {}}},\n     {{{}}}, "
-                  "{}}});\n#undef {}\n\n",
-                  facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM,
-                  facts.splitK, facts.xVector, facts.paddedN, facts.persistent, facts.cluster,
-                  facts.usesPermutation, fmt::join(line.tokens, ", "), line.seed, facts.entry);
+  text += fmt::format(
+      "     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, .tileN = {}, "
+      ".tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, .persistent = {}, "
+      ".cluster = {}, .itemTiles = {}, .itemsOverTokens = {},\n      .xBoxRows = {}, "
+      ".usesPermutation = {}}},\n     {{{}}}, {}}});\n#undef {}\n\n",
+      facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
+      facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.itemTiles,
+      facts.itemsOverTokens, facts.xBoxRows, facts.usesPermutation, fmt::join(line.tokens, ", "),
+      line.seed, facts.entry);
   return text;
 }
 

@@ -25,7 +25,29 @@ uint64_t addBuffer(Launch &launch, std::string name, std::vector<T> &data, bool 
 struct Call {
   KernelEntry kernel;
   LinearArgs args;
+  TensorMap x; ///< the second parameter of kernels that have one
 };
+
+/// X as the copy engine sees it.
+TensorMap mapX(const LaunchFacts &facts, const LinearArgs &args, int64_t k) {
+  TensorMap map;
+  map.base = args.x;
+  map.columns = k;
+  map.rows = args.m;
+  map.strideBytes = args.ldx * 2;
+  map.boxColumns = 64;
+  map.boxRows = facts.xBoxRows;
+  map.swizzle = 128;
+  return map;
+}
+
+void callKernel(const void *context) {
+  const auto *one = static_cast<const Call *>(context);
+  if (one->x.boxRows == 0)
+    one->kernel(one->args);
+  else
+    reinterpret_cast<void (*)(LinearArgs, TensorMap)>(one->kernel)(one->args, one->x);
+}
 
 CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
                   const std::vector<uint16_t> &dense, int64_t m, int64_t k, int64_t columns) {
@@ -88,9 +110,9 @@ Launch CaseRun::makeLaunch(LinearArgs &args) {
   std::fill(data.workspace.begin(), data.workspace.end(), 0);
   Launch launch;
   args = addBuffers(launch, data, m);
-  // A persistent kernel gets too few blocks, so that they walk over several row tiles.
-  const int64_t blocksN = facts.persistent ? (facts.blocksN() + 2) / 3 : facts.blocksN();
-  launch.grid = {unsigned(blocksN * facts.cluster), unsigned(facts.blocksM(m)),
+  // A persistent kernel gets too few blocks, so that they walk over several items.
+  const int64_t items = facts.items(m), clusters = facts.persistent ? (items + 2) / 3 : items;
+  launch.grid = {unsigned(clusters * facts.cluster), unsigned(facts.gridY(m)),
                  unsigned(facts.splitK)};
   launch.cluster = facts.cluster;
   launch.threads = facts.threads;
@@ -105,20 +127,19 @@ void CaseRun::checkSurroundings(Report &report) const {
       if (data.y[size_t(row * data.ldy + column)] != kPoison)
         report.errors.emplace_back(
             fmt::format("y[{}][{}] behind the row was overwritten", row, column));
-  const int64_t counters = facts.splitK > 1 ? kCounterBytes : 0;
+  const int64_t counters = data.workspace.empty() ? 0 : kCounterBytes;
   if (std::any_of(data.workspace.begin(), data.workspace.begin() + counters,
                   [](uint8_t byte) { return byte != 0; }))
     report.errors.emplace_back("a split-K counter was not left at zero");
 }
 
 Report CaseRun::run(bool stopAtFirst) {
-  Call call = {kernel, {}};
+  Call call = {kernel, {}, {}};
   Launch launch = makeLaunch(call.args);
+  if (facts.xBoxRows > 0)
+    call.x = mapX(facts, call.args, descriptor.k);
   launch.stopAtFirst = stopAtFirst;
-  launch.kernel = [](const void *context) {
-    const auto *one = static_cast<const Call *>(context);
-    one->kernel(one->args);
-  };
+  launch.kernel = callKernel;
   launch.context = &call;
   Report report = sim::run(launch);
   if (stopAtFirst && !report.clean())

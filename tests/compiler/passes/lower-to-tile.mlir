@@ -69,3 +69,28 @@ func.func @unscheduled(%x: tensor<?x64xf16>) -> tensor<?x64xf16> {
   %y = gptq.linear %x {descriptor = #gptq.descriptor<"w4 g32 sym f16->f16 n64 k64 m1..1">, target = #gptq.target<"sm_75">} : tensor<?x64xf16> -> tensor<?x64xf16>
   return %y : tensor<?x64xf16>
 }
+
+// -----
+
+// A warpgroup that feeds, the others multiply item after item; two blocks of a cluster share X.
+// CHECK: tile.kernel @wgmma
+// CHECK: %[[RINGS:.*]] = tile.shared <rings> : <1 slots, 231264 bytes>
+// CHECK-NEXT: tile.split_warpgroups feeding {
+// CHECK-NEXT: tile.feed %[[RINGS]]
+// CHECK-NEXT: } multiplying {
+// CHECK-NEXT: %[[CONSUMER:.*]] = tile.open_consumer %[[RINGS]]
+// CHECK: %[[LAST:.*]] = tile.last_item
+// CHECK-NEXT: %[[FIRST:.*]] = tile.first_item
+// CHECK-NEXT: %[[STEP:.*]] = tile.item_step
+// CHECK-NEXT: scf.for %[[ITEM:.*]] = %[[FIRST]] to %[[LAST]] step %[[STEP]]
+// CHECK-NEXT: %[[ACC:.*]] = tile.accumulator : <1x128xf32>
+// CHECK-NEXT: tile.start_item %[[CONSUMER]]
+// CHECK: scf.for %[[ROUND:.*]] =
+// CHECK-NEXT: tile.multiply_round %[[CONSUMER]], %[[ACC]] : <1x128xf32>, k %[[ROUND]]
+// CHECK: tile.finish_item %[[CONSUMER]], %[[ACC]]
+// CHECK-NEXT: tile.store_item %[[CONSUMER]], %[[ACC]], %[[RINGS]], item %[[ITEM]]
+// CHECK: tile.leave_cluster
+func.func @wgmma(%x: tensor<?x4096xf16>) -> tensor<?x4096xf16> {
+  %y = gptq.linear %x {descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m513..1024">, schedule = #gptq.schedule<"wgmma t128x256x128 warps8 stages6 multicast2">, target = #gptq.target<"sm_90a">} : tensor<?x4096xf16> -> tensor<?x4096xf16>
+  return %y : tensor<?x4096xf16>
+}

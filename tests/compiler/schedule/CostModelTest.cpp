@@ -21,9 +21,10 @@ TEST(CostModel, ChoosesLegalSchedulesForEveryBucket) {
       Result<Schedule> s = CostModel::choose(d, t);
       ASSERT_TRUE(s.ok()) << s.status().message();
       EXPECT_TRUE(ScheduleSpace::check(d, t, *s).ok()) << s->print();
+      const Family many = t.hasWgmma() ? Family::Wgmma : Family::Mma;
       const bool few = m.hi <= 2 && t.hasCpAsync();
       if (few || m.lo > 32) {
-        EXPECT_EQ(s->family, few ? Family::Gemv : Family::Mma) << d.print() << " | " << target;
+        EXPECT_EQ(s->family, few ? Family::Gemv : many) << d.print() << " | " << target;
       }
       EXPECT_EQ(*CostModel::choose(d, t), *s);
     }

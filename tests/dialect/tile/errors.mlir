@@ -95,3 +95,11 @@ func.func @attribute_c2_factor(%i: index) {
   } {tile.unroll = 0 : i64}
   return
 }
+
+// -----
+
+func.func @multiply_round_c1(%consumer: !tile.consumer, %acc: !tile.registers<2x2x4xf32>, %i: index) {
+  // expected-error @+1 {{needs sums [fragments][tokens / 2] of f32}}
+  tile.multiply_round %consumer, %acc : !tile.registers<2x2x4xf32>, k %i
+  return
+}

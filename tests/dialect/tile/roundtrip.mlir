@@ -60,3 +60,44 @@ tile.kernel @all attributes {
   } reducing {
   }
 }
+
+// CHECK-LABEL: tile.kernel @wgmma
+tile.kernel @wgmma attributes {
+  descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m129..256">,
+  schedule = #gptq.schedule<"wgmma t128x128x128 warps8 stages6 splitk2 multicast2">,
+  target = #gptq.target<"sm_90a">
+} {
+  // CHECK: %[[RINGS:.*]] = tile.shared <rings> : <1 slots, 131072 bytes>
+  %rings = tile.shared <rings> : !tile.shared<1 slots, 131072 bytes>
+  // CHECK-NEXT: tile.split_warpgroups feeding {
+  tile.split_warpgroups feeding {
+    // CHECK-NEXT: tile.feed %[[RINGS]] : <1 slots, 131072 bytes>
+    tile.feed %rings : !tile.shared<1 slots, 131072 bytes>
+  // CHECK-NEXT: } multiplying {
+  } multiplying {
+    // CHECK-NEXT: %[[CONSUMER:.*]] = tile.open_consumer %[[RINGS]] : <1 slots, 131072 bytes>
+    %consumer = tile.open_consumer %rings : !tile.shared<1 slots, 131072 bytes>
+    // CHECK-NEXT: tile.first_item
+    %first = tile.first_item
+    // CHECK-NEXT: tile.last_item
+    %last = tile.last_item
+    // CHECK-NEXT: tile.item_step
+    %step = tile.item_step
+    // CHECK-NEXT: %[[ACC:.*]] = tile.accumulator : <1x64xf32>
+    %acc = tile.accumulator : !tile.registers<1x64xf32>
+    // CHECK-NEXT: tile.start_item %[[CONSUMER]]
+    tile.start_item %consumer
+    // CHECK-NEXT: %[[ROUND:.*]] = tile.first_round %[[CONSUMER]]
+    %round = tile.first_round %consumer
+    // CHECK-NEXT: tile.last_round %[[CONSUMER]]
+    %end = tile.last_round %consumer
+    // CHECK-NEXT: tile.multiply_round %[[CONSUMER]], %[[ACC]] : <1x64xf32>, k %[[ROUND]]
+    tile.multiply_round %consumer, %acc : !tile.registers<1x64xf32>, k %round
+    // CHECK-NEXT: tile.finish_item %[[CONSUMER]], %[[ACC]] : <1x64xf32>
+    tile.finish_item %consumer, %acc : !tile.registers<1x64xf32>
+    // CHECK-NEXT: tile.store_item %[[CONSUMER]], %[[ACC]], %[[RINGS]], item %{{.*}} : <1x64xf32>, <1 slots, 131072 bytes>
+    tile.store_item %consumer, %acc, %rings, item %first : !tile.registers<1x64xf32>, !tile.shared<1 slots, 131072 bytes>
+  }
+  // CHECK: tile.leave_cluster
+  tile.leave_cluster
+}
