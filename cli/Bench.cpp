@@ -104,7 +104,7 @@ void registerBench(CLI::App &app, Outcome &outcome) {
                       "Token counts; default: the upper end of each descriptor's range");
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel");
   command->add_option("--family", a.family, "Use the best schedule of this family")
-      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv"}))
+      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv", "wgmma"}))
       ->capture_default_str();
   command->add_option("-o,--output", a.output, "Folder for the results, as text and as SVG");
   command->add_option("--name", a.name, "Name of the result files; default: <gpu>-<input>");

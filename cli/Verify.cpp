@@ -136,7 +136,7 @@ void registerVerify(CLI::App &app, Outcome &outcome) {
       ->capture_default_str();
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel (cuda)");
   command->add_option("--family", a.family, "Use the best schedule of this family (cuda)")
-      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv"}))
+      ->check(CLI::IsMember({"auto", "simt", "mma", "gemv", "wgmma"}))
       ->capture_default_str();
   command->add_option("--threads", a.threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use (cuda)");
