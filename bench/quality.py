@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Perplexity of the bundled models after quantization, beside the original GPTQ implementation's.
 
-    quality.py --gptqc build/release/bin/gptqc --keep FILE    all configurations -> bench/results/quality.md
-    quality.py --gptqc ... --check                            two of them on 64 rows
+    quality.py --gptqc build/release/bin/gptqc    all configurations -> bench/results/quality.md
+    quality.py --table                            the table of what is measured
+    quality.py --gptqc ... --check                two of them on 64 rows
 
---keep notes each result in FILE and takes what is there already, so that a run can be interrupted. With --check nothing
-is written; the exit code is 1 when a perplexity is more than 0.5 % above the recorded one.
+Each result is noted in bench/results/quality.jsonl (--keep), and what is there is not measured again: a run can be
+interrupted; delete the file to begin anew. With --check nothing is written; the exit code is 1 when a perplexity is more
+than 0.5 % above the recorded one.
 """
 import argparse
 import datetime
@@ -19,6 +21,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 RESULTS = os.path.join(ROOT, "bench", "results", "quality.md")
+KEPT = os.path.join(ROOT, "bench", "results", "quality.jsonl")
 SHORT_ROWS = 64
 TOLERANCE = 1.005
 CHECKED = [("docs-llama-7m", "b4g128s"), ("docs-opt-5m", "b3g128a_act")]
@@ -79,7 +82,7 @@ def measure(arguments, model, config, work, rows):
 
 
 def kept(arguments):
-    if not arguments.keep or not os.path.exists(arguments.keep):
+    if not os.path.exists(arguments.keep):
         return {}
     with open(arguments.keep, encoding="utf-8") as stream:
         return {(entry["model"], entry["config"]): entry for entry in map(json.loads, stream)}
@@ -89,7 +92,7 @@ def recorded(model, config):
     """What quality.md says about the first 64 rows."""
     with open(RESULTS, encoding="utf-8") as stream:
         section = stream.read().split(f"## {model}")[1]
-    row = re.search(rf"^\| `{re.escape(config)}` \|.*\| ([\d.]+) \| [\d.]+ \|$", section, re.M)
+    row = re.search(rf"^\| `{re.escape(config)}` \|.*\| ([\d.]+) \|$", section, re.M)
     return float(row.group(1))
 
 
@@ -115,14 +118,14 @@ def measure_all(arguments, work):
             continue
         entry = entries[pair] = measure(arguments, *pair, work, [0, SHORT_ROWS] if pair in CHECKED else [0])
         print(json.dumps(entry), flush=True)
-        if arguments.keep:
-            with open(arguments.keep, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(entry) + "\n")
+        with open(arguments.keep, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
     return entries
 
 
 def table(arguments, work):
-    entries = measure_all(arguments, work)
+    entries = kept(arguments) if arguments.table else measure_all(arguments, work)
+    missing = []
     lines = ["# Quality of quantized models", "",
              f"Written by `bench/quality.py` on {datetime.date.today()}, --device {arguments.device}"
              f"{' ' + ' '.join(arguments.extra) if arguments.extra else ''}: perplexity on 512 held-out rows, fp32. "
@@ -131,19 +134,24 @@ def table(arguments, work):
              f"Tests repeat what has a value for the first {SHORT_ROWS} rows.", ""]
     worst = -1.0
     for model, reference in REFERENCE.items():
-        dense = entries[model, "dense"]["perplexity"]["0"]
-        lines += [f"## {model}: unquantized {dense:.4f}, by the reference {reference['dense']:.4f}", "",
-                  "| configuration | round to nearest | original | gptqc | against original | first 64 rows | seconds |",
-                  "|---|---|---|---|---|---|---|"]
+        dense = entries.get((model, "dense"))
+        measured = f"{dense['perplexity']['0']:.4f}" if dense else "not measured"
+        lines += [f"## {model}: unquantized {measured}, by the reference {reference['dense']:.4f}", "",
+                  f"| configuration | round to nearest | original | gptqc | against original | first {SHORT_ROWS} rows |",
+                  "|---|---|---|---|---|---|"]
         for config in arguments.config:
+            if (model, config) not in entries:
+                missing.append(f"{model} {config}")
+                continue
             (nearest, original), entry = reference[config], entries[model, config]
             full, short = entry["perplexity"]["0"], entry["perplexity"].get(str(SHORT_ROWS))
             worst = max(worst, full / original - 1)
             lines.append(f"| `{config}` | {nearest:.3f} | {original:.3f} | {full:.3f} | {full / original - 1:+.2%} | "
-                         f"{f'{short:.4f}' if short else ''} | {entry['seconds']:.1f} |")
+                         f"{f'{short:.4f}' if short else ''} |")
         lines.append("")
-    lines.append(f"Largest excess over the original: {worst:+.2%}. Seconds are those of `quantize` with "
-                 f"{threads(arguments)[1]} threads.")
+    lines.append(f"Largest excess over the original: {worst:+.2%}.")
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     with open(arguments.output, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
     print(f"{arguments.output}: largest excess over the original {worst:+.2%}")
@@ -159,7 +167,8 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--config", type=lambda text: text.split(","), help="comma-separated; default: all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--keep", help="file of results so far")
+    parser.add_argument("--keep", default=KEPT, help="file of results so far")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--output", default=RESULTS)
     parser.add_argument("extra", nargs="*", help="after --: more options of gptqc quantize, e.g. --group-refresh")
