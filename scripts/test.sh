@@ -51,7 +51,7 @@ for tree in "${trees[@]}"; do
 done
 
 if [ $fuzz = yes ]; then
-  phase fuzz scripts/fuzz.sh --seconds 20 || failed=1
+  phase fuzz scripts/fuzz.sh || failed=1
 fi
 
 echo "== summary"

@@ -41,18 +41,19 @@ Status parseMeasurement(std::string_view text, TuningRecord &record) {
     const size_t equals = tokens[i].find('=');
     const std::string_view key = tokens[i].substr(0, equals);
     if (i >= kKeys.size() || key != kKeys[i] || equals == std::string_view::npos)
-      return invalidArgument("unexpected '{}'", tokens[i]);
+      return invalidArgument("unexpected '{}'", quoteName(tokens[i]));
     values[i] = tokens[i].substr(equals + 1);
   }
   if (tokens.size() < kKeys.size())
     return invalidArgument("{} is missing", kKeys[tokens.size()]);
   const std::optional<double> time = parseNumber(values[0]), spread = parseNumber(values[1]);
   if (!time || *time <= 0)
-    return invalidArgument("us={} is no positive time", values[0]);
+    return invalidArgument("us={} is no positive time", quoteName(values[0]));
   if (!spread || *spread < 0)
-    return invalidArgument("spread={} is no ratio", values[1]);
-  if (values[2].empty() || values[3].empty())
-    return invalidArgument("method and build must not be empty");
+    return invalidArgument("spread={} is no ratio", quoteName(values[1]));
+  for (const std::string_view word : {values[2], values[3]})
+    if (word.empty() || quoteName(word) != word)
+      return invalidArgument("method and build must be printable words");
   record.microseconds = *time;
   record.spread = *spread;
   record.method = values[2];
@@ -125,7 +126,7 @@ constexpr double kTooFar = 3;
 Result<TuningRecord> TuningRecord::parse(std::string_view line) {
   const std::vector<std::string_view> fields = splitAt(line, '|');
   const auto refuse = [&](std::string_view why) {
-    return invalidArgument("tuning record '{}': {} (write: {})", line, why, kSyntax);
+    return invalidArgument("tuning record '{}': {} (write: {})", quoteName(line), why, kSyntax);
   };
   if (fields.size() != 4)
     return refuse("it has not four fields");

@@ -23,10 +23,13 @@ std::string driverText(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
+/// Text that messages may repeat.
+bool isPrintable(const std::string &text) { return quoteName(text) == text; }
+
 Result<std::string> textOf(const Json &object, const char *key) {
   const auto it = object.find(key);
-  if (it == object.end() || !it->is_string())
-    return dataCorrupt("'{}' is missing", key);
+  if (it == object.end() || !it->is_string() || !isPrintable(it->get<std::string>()))
+    return dataCorrupt("'{}' is missing or cannot be printed", key);
   return it->get<std::string>();
 }
 
@@ -46,6 +49,8 @@ const Json *listOf(const Json &object, const char *key) {
 Result<PackKernel> readKernel(const Json &entry) {
   PackKernel kernel;
   GPTQC_ASSIGN(kernel.facts, kernelFactsFromJson(entry, "manifest"));
+  if (!isPrintable(kernel.facts.descriptor) || !isPrintable(kernel.facts.target))
+    return dataCorrupt("'descriptor' or 'target' cannot be printed");
   GPTQC_ASSIGN(kernel.target, Target::parse(kernel.facts.target));
   GPTQC_ASSIGN(const std::string kind, textOf(entry, "kind"));
   if (kind != "cubin" && kind != "ptx")
@@ -70,7 +75,7 @@ Result<MRange> readRange(const Json &value) {
   const std::string high = dots == std::string::npos ? "" : text.substr(dots + 2);
   const std::optional<int64_t> hi = high.empty() ? kUnboundedM : parseInteger(high);
   if (dots == std::string::npos || !lo || !hi || *lo < 1 || *hi < *lo)
-    return dataCorrupt("'{}' is no range of tokens", text);
+    return dataCorrupt("'{}' is no range of tokens", quoteName(text));
   return MRange{*lo, *hi};
 }
 

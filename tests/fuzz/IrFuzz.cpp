@@ -3,8 +3,8 @@
 //
 //   IrFuzz [--runs N] [--seconds S] [--seed N] [--first N] [--keep FOLDER] FILE-OR-FOLDER...
 //
-// Runs every module of the .mlir files as it is, then N mutants (or for S seconds); --first starts
-// at that input, to run a few under a debugger.
+// Runs every module of the .mlir files as it is, then N mutants, for S seconds at most (without
+// --runs for S seconds); --first starts at that input, to run a few under a debugger.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -169,7 +169,7 @@ private:
   bool atEnd(uint64_t index) const {
     if (index < mutator.seedCount())
       return false;
-    return seconds > 0 ? elapsed() >= seconds : index >= mutator.seedCount() + mutants;
+    return index - mutator.seedCount() >= mutants || (seconds > 0 && elapsed() >= seconds);
   }
 
   std::string input(uint64_t index) const {
@@ -248,6 +248,8 @@ int main(int argc, char **argv) {
                "FILE-OR-FOLDER...\n");
     return 2;
   }
+  if (fuzzer.mutants == 0 && fuzzer.seconds > 0)
+    fuzzer.mutants = UINT64_MAX;
   addLowered(fuzzer.mutator);
   return fuzzer.loop() == 0 ? 0 : 1;
 }

@@ -56,7 +56,9 @@ TEST(RecordsTest, StrictReading) {
            {head + " us=nan spread=0 method=a build=b", "no positive time"},
            {head + " us=5x spread=0 method=a build=b", "no positive time"},
            {head + " us=5 spread=-1 method=a build=b", "no ratio"},
-           {head + " us=5 spread=0 method= build=b", "must not be empty"},
+           {head + " us=5 spread=0 method= build=b", "must be printable words"},
+           {head + " us=5 spread=0 method=a\x01 build=b", "must be printable words"},
+           {head + " us=\x1b spread=0 method=a build=b", "us=\\x1b is no positive time"},
            {line + " | more", "four fields"},
            {"w9" + line.substr(2), "bits must be 2 to 8"}}) {
     const auto parsed = TuningRecord::parse(text);
