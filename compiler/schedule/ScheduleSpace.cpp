@@ -126,8 +126,10 @@ Status checkWgmmaTile(const Descriptor &d, const Schedule &s) {
   const int columns = s.kWarps * std::max(128, chunkK(d.bits));
   if (s.tileK % columns != 0 || s.tileK > 1024)
     return refuse(s, "the k tile of w{} must be a multiple of {}, 1024 at most", d.bits, columns);
-  if (s.stages < 2 || s.stages > 32 || (s.kWarps > 1 && s.stages < s.tileK / 64))
-    return refuse(s, "a ring of X has 2 to 32 stages, and with kwarps a whole k tile");
+  // A warpgroup along k that took over a slot from another one would not know which round of the
+  // ring it waits for: a barrier tells only two apart.
+  if (s.stages < 2 || s.stages > 32 || (s.kWarps > 1 && s.stages % (s.tileK / 64) != 0))
+    return refuse(s, "a ring of X has 2 to 32 stages, and with kwarps whole k tiles");
   if (s.tileM % (8 * s.multicast) != 0 || s.splitK * s.multicast > 8)
     return refuse(s, "splitk x multicast blocks form a cluster, 8 at most, and multicast divides "
                      "the tokens into multiples of 8");

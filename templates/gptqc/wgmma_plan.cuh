@@ -79,6 +79,8 @@ template <typename layer, typename tile> struct wgmma_plan {
       (part_tiles + tiles_per_part * tile::multicast - 1) / (tiles_per_part * tile::multicast);
 
   static_assert(tile::n_warps % 4 == 0 && tile::n % (64 * n_groups) == 0, "whole warpgroups");
+  static_assert(k_groups == 1 || tile::stages % (tile::k / 64) == 0,
+                "a slot of X is always one warpgroup's: parities tell two rounds apart");
   static_assert(unit_blocks % 2 == 0, "fragments are double-buffered by the block of k");
   static_assert(tile::m % (8 * tile::multicast) == 0, "parts of X must be whole swizzle atoms");
   static_assert(layer::parts == 1 || fragments % 2 == 0, "gate and up rows meet in one thread");

@@ -73,7 +73,7 @@ bool allowed(const Row &row) {
 }
 
 /// Outputs of a tile that simulates in seconds: wgmma computes all of it, whatever exists.
-constexpr int kMaxTile = 8192;
+constexpr int kMaxTile = 4096;
 
 /// A schedule of a family, without one of any that has some; all legal ones of the family are as
 /// likely. Nothing when there is none.

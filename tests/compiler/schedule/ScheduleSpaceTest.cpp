@@ -52,7 +52,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{kPlain, "sm_90a", "wgmma t64x16x128 warps8 stages4", "a multiple of 128"},
         Refusal{kPlain, "sm_90a", "wgmma t64x72x128 warps4 stages4", "of 32 up to 256"},
         Refusal{kPlain, "sm_90a", "wgmma t64x16x64 warps4 stages4", "a multiple of 128"},
-        Refusal{kPlain, "sm_90a", "wgmma t64x16x256 warps8 kwarps2 stages2", "a whole k tile"},
+        Refusal{kPlain, "sm_90a", "wgmma t64x16x256 warps8 kwarps2 stages6", "whole k tiles"},
         Refusal{kPlain, "sm_90a", "wgmma t64x24x128 warps4 stages4 multicast2", "multiples of 8"},
         Refusal{kPlain, "sm_90a", "wgmma t64x16x128 warps4 stages4 splitk9", "8 at most"},
         Refusal{kPlain, "sm_90a", "wgmma t128x256x128 warps8 stages8", "left for weights"},
