@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set-up, build, and every test that needs no GPU: the release tree (compiler, tools, NVRTC), then the
+# Set-up, build, and the tests that need no GPU (but for the minutes of `ctest -L quality`): the release tree (compiler, tools, NVRTC), then the
 # runtime under AddressSanitizer and UBSan, then short runs of the fuzzers.
 #
 #   scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]
@@ -31,7 +31,7 @@ build() {
 # run_tests TREE: the closing line of ctest is kept for the summary.
 run_tests() {
   local log="build/$1.ctest.log" rc=0
-  ctest --preset "$1" -LE gpu --no-tests=error -j "$(nproc)" 2>&1 | tee "$log" || rc=$?
+  ctest --preset "$1" -LE "gpu|quality" --no-tests=error -j "$(nproc)" 2>&1 | tee "$log" || rc=$?
   closing+=("$1: $(grep -E '% tests passed|No tests were found' "$log" | tail -n 1)")
   return "$rc"
 }

@@ -25,8 +25,9 @@ class Environment:
     """A virtual environment whose packages come from `wheels` alone."""
 
     def __init__(self, folder, wheels):
-        venv.create(folder, with_pip=True)
         self.folder, self.python = folder, os.path.join(folder, "bin", "python")
+        if not os.path.exists(self.python):  # the builder is there when the tests run again
+            venv.create(folder, with_pip=True)
         self.offline = ("-q", "--no-index", "--find-links", wheels, "--disable-pip-version-check")
 
     def install(self, *packages):
