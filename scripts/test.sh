@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Set-up, build, and the tests that need no GPU (but for the minutes of `ctest -L quality`): the release tree (compiler, tools, NVRTC), then the
-# runtime under AddressSanitizer and UBSan, then short runs of the fuzzers.
+# Set-up, build, and the tests that need no GPU, but for the minutes of `ctest -L quality`: the release tree
+# (compiler, tools, NVRTC), then the runtime under AddressSanitizer and UBSan, then short runs of the fuzzers.
 #
 #   scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]
 set -uo pipefail
