@@ -69,7 +69,8 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
 void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   constexpr int64_t kShared = 232448, kStagingBytes = 1152, kBarrierBytes = 16;
   constexpr int kMaxWeightStages = 8;
-  const int consumers = s.warps / 4, nGroups = consumers / s.kWarps;
+  const int consumers = s.warps / 4;
+  const int nGroups = std::max(1, consumers / s.kWarps); // 0 only in schedules that are not legal
   const int unitK = s.tileK / s.kWarps;
   plan.warpNTiles = s.tileN / (64 * nGroups);
   plan.warpMTiles = s.tileM / 8;
@@ -81,7 +82,8 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   plan.activationBytes = int64_t(s.tileM) * 128;
   const int64_t fixed = s.stages * plan.activationBytes + s.warps * kStagingBytes +
                         s.stages * kBarrierBytes + kSharedAlignment;
-  const int64_t slot = s.warps * plan.warpNTiles * (plan.weightBytes + plan.scaleBytes);
+  const int64_t slot =
+      std::max<int64_t>(1, s.warps * plan.warpNTiles * (plan.weightBytes + plan.scaleBytes));
   plan.weightStages = int(std::clamp<int64_t>((kShared - fixed) / slot, 0, kMaxWeightStages));
   const int64_t exchange =
       s.splitK * s.kWarps > 1 ? int64_t(consumers) * plan.warpNTiles * plan.warpMTiles * 2048 : 0;

@@ -122,6 +122,7 @@ Status DiskCache::store(const KernelRequest &request, const KernelImage &image) 
   Status status =
       write(pathOf(options.folder, kBuilds, image.buildKey), bytes.data(), bytes.size());
   if (status.ok()) {
+    CacheFolder(options.folder).touch(image.buildKey);
     const std::string key = request.key();
     const std::string text = requestText(key, image.buildKey);
     status = write(pathOf(options.folder, kRequests, key), text.data(), text.size());

@@ -10,6 +10,7 @@
 #include "runtime/core/Status.h"
 
 /// One input; every target defines it. Returns 0.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 namespace gptqc::fuzz {
