@@ -6,10 +6,11 @@
     quality.py --gptqc ... --check                two of them on 64 rows
 
 Each result is noted in bench/results/quality.jsonl (--keep), and what is there is not measured again: a run can be
-interrupted; delete the file to begin anew. With --check nothing is written; the exit code is 1 when a perplexity is more
-than 0.5 % above the recorded one.
+interrupted; delete the file to begin anew. --device cuda measures the same once more on the GPU, for the table's other
+column. With --check nothing is written; the exit code is 1 when a perplexity is more than 0.5 % above the recorded one.
 """
 import argparse
+import concurrent.futures
 import datetime
 import json
 import os
@@ -24,6 +25,7 @@ RESULTS = os.path.join(ROOT, "bench", "results", "quality.md")
 KEPT = os.path.join(ROOT, "bench", "results", "quality.jsonl")
 SHORT_ROWS = 64
 TOLERANCE = 1.005
+DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 CHECKED = [("docs-llama-7m", "b4g128s"), ("docs-opt-5m", "b3g128a_act")]
 
 # b<bits>g<group><s|a>[_act] -> (round to nearest, original GPTQ): perplexity on 512 rows, fp32. The original ran layer
@@ -60,7 +62,8 @@ def threads(arguments):
 
 
 def perplexity(arguments, folder, rows):
-    command = [arguments.gptqc, "eval", folder, "--tokens", arguments.tokens, "--json", *threads(arguments)]
+    command = [arguments.gptqc, "eval", folder, "--tokens", arguments.tokens, "--json", "--device", arguments.device,
+               *threads(arguments)]
     if rows:
         command += ["--rows", str(rows)]
     return json.loads(run(command))["perplexity"]
@@ -77,7 +80,7 @@ def measure(arguments, model, config, work, rows):
         run([arguments.gptqc, "quantize", source, "--calibration", arguments.tokens, "--force", "-o", target,
              "--device", arguments.device, *threads(arguments), *options_of(config), *arguments.extra])
         seconds = time.monotonic() - start
-    return {"model": model, "config": config, "seconds": seconds,
+    return {"model": model, "config": config, "device": arguments.device, "seconds": seconds,
             "perplexity": {str(r): perplexity(arguments, target, r) for r in rows}}
 
 
@@ -85,7 +88,7 @@ def kept(arguments):
     if not os.path.exists(arguments.keep):
         return {}
     with open(arguments.keep, encoding="utf-8") as stream:
-        return {(entry["model"], entry["config"]): entry for entry in map(json.loads, stream)}
+        return {(entry["model"], entry["config"], entry["device"]): entry for entry in map(json.loads, stream)}
 
 
 def recorded(model, config):
@@ -111,47 +114,57 @@ def check(arguments, work):
 def measure_all(arguments, work):
     """All entries that are not kept yet; the checked ones first."""
     entries = kept(arguments)
-    wanted = [(model, config) for config in [*arguments.config, "dense"] for model in REFERENCE]
+    wanted = [(model, config) for config in [*arguments.config, "dense"] for model in REFERENCE
+              if (model, config, arguments.device) not in entries]
     wanted.sort(key=lambda pair: pair not in CHECKED)
-    for pair in wanted:
-        if pair in entries:
-            continue
-        entry = entries[pair] = measure(arguments, *pair, work, [0, SHORT_ROWS] if pair in CHECKED else [0])
-        print(json.dumps(entry), flush=True)
-        with open(arguments.keep, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
-    return entries
+
+    def measured(pair):
+        return measure(arguments, *pair, work, [0, SHORT_ROWS] if pair in CHECKED else [0])
+
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(measured, pair) for pair in wanted]):
+            line = json.dumps(done.result())
+            print(line, flush=True)
+            with open(arguments.keep, "a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+    return kept(arguments)
+
+
+def perplexity_of(entries, model, config, device):
+    entry = entries.get((model, config, device))
+    return entry["perplexity"]["0"] if entry else None
+
+
+def cell(value, original):
+    return f"{value:.3f} ({value / original - 1:+.2%})" if value else "not measured"
 
 
 def table(arguments, work):
     entries = kept(arguments) if arguments.table else measure_all(arguments, work)
-    missing = []
+    excess = []
     lines = ["# Quality of quantized models", "",
-             f"Written by `bench/quality.py` on {datetime.date.today()}, --device {arguments.device}"
-             f"{' ' + ' '.join(arguments.extra) if arguments.extra else ''}: perplexity on 512 held-out rows, fp32. "
+             f"Written by `bench/quality.py` on {datetime.date.today()}"
+             f"{', ' + ' '.join(arguments.extra) if arguments.extra else ''}: perplexity on 512 held-out rows. "
              "`original`: the original GPTQ implementation on the same calibration tokens (128 x 512, damping 0.01); "
-             "gptqc must be within 0.5 % of it or better. Names: bits, group size, symmetric or asymmetric, act-order. "
+             "gptqc must be within 0.5 % of it or better, quantized and evaluated on the CPU (fp32) and on the GPU "
+             "(fp16, generated kernels). Names: bits, group size, symmetric or asymmetric, act-order. "
              f"Tests repeat what has a value for the first {SHORT_ROWS} rows.", ""]
-    worst = -1.0
     for model, reference in REFERENCE.items():
-        dense = entries.get((model, "dense"))
-        measured = f"{dense['perplexity']['0']:.4f}" if dense else "not measured"
-        lines += [f"## {model}: unquantized {measured}, by the reference {reference['dense']:.4f}", "",
-                  f"| configuration | round to nearest | original | gptqc | against original | first {SHORT_ROWS} rows |",
+        dense = ", ".join(f"{perplexity_of(entries, model, 'dense', device) or float('nan'):.4f} on the {name}"
+                          for device, name in DEVICES.items())
+        lines += [f"## {model}: unquantized {dense}, by the reference {reference['dense']:.4f}", "",
+                  f"| configuration | round to nearest | original | gptqc, CPU | gptqc, GPU | first {SHORT_ROWS} rows |",
                   "|---|---|---|---|---|---|"]
         for config in arguments.config:
-            if (model, config) not in entries:
-                missing.append(f"{model} {config}")
-                continue
-            (nearest, original), entry = reference[config], entries[model, config]
-            full, short = entry["perplexity"]["0"], entry["perplexity"].get(str(SHORT_ROWS))
-            worst = max(worst, full / original - 1)
-            lines.append(f"| `{config}` | {nearest:.3f} | {original:.3f} | {full:.3f} | {full / original - 1:+.2%} | "
-                         f"{f'{short:.4f}' if short else ''} |")
+            nearest, original = reference[config]
+            values = [perplexity_of(entries, model, config, device) for device in DEVICES]
+            excess += [value / original - 1 for value in values if value]
+            short = entries.get((model, config, "cpu"), {"perplexity": {}})["perplexity"].get(str(SHORT_ROWS))
+            cells = " | ".join(cell(value, original) for value in values)
+            lines.append(f"| `{config}` | {nearest:.3f} | {original:.3f} | {cells} | {f'{short:.4f}' if short else ''} |")
         lines.append("")
+    worst = max(excess)
     lines.append(f"Largest excess over the original: {worst:+.2%}.")
-    if missing:
-        lines += ["", f"Not measured yet: {', '.join(missing)}."]
     with open(arguments.output, "w", encoding="utf-8") as stream:
         stream.write("\n".join(lines) + "\n")
     print(f"{arguments.output}: largest excess over the original {worst:+.2%}")
@@ -164,7 +177,8 @@ def main():
     parser.add_argument("--gptqc", default=os.path.join(ROOT, "build", "release", "bin", "gptqc"))
     parser.add_argument("--models", default=os.path.join(data, "models"))
     parser.add_argument("--tokens", default=os.path.join(data, "tokens.safetensors"))
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
+    parser.add_argument("--jobs", type=int, default=1, help="configurations at a time")
     parser.add_argument("--config", type=lambda text: text.split(","), help="comma-separated; default: all")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--keep", default=KEPT, help="file of results so far")
