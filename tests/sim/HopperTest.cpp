@@ -24,6 +24,7 @@ enum class Pipe {
   WrongParity,
   NoArrive,
   TwoArrivals,
+  TooManyArrivals,
   NoInitFence,
   NoInitBarrier
 };
@@ -58,6 +59,10 @@ template <Pipe how> void pipeline() {
       result[i * 32 + threadIdx.x] = stage[threadIdx.x];
       if (how != Pipe::NoArrive)
         mbarrier_arrive(empty + s);
+      if (how == Pipe::TooManyArrivals) { // three phases instead of one
+        mbarrier_arrive(empty + s);
+        mbarrier_arrive(empty + s);
+      }
     }
   }
 }
@@ -74,6 +79,7 @@ TEST(Hopper, BulkCopiesThroughMbarriers) {
   sees(pipeline<Pipe::NoEmptyWait>, "overwrites");
   sees(pipeline<Pipe::WrongParity>, "reads bytes of an asynchronous copy");
   sees(pipeline<Pipe::TwoArrivals>, "one arrival more than the 1 of");
+  sees(pipeline<Pipe::TooManyArrivals>, "the parity is ambiguous");
   sees(pipeline<Pipe::NoInitFence>, "no fence made");
   sees(pipeline<Pipe::NoInitBarrier>, "no barrier behind its initialization");
   sees(pipeline<Pipe::WrongBytes>,

@@ -54,6 +54,17 @@ void advance(Mbarrier &barrier) {
   barrier.pending = barrier.count;
 }
 
+/// A parity tells a phase from the next one alone: who waits for the phase behind the last one that
+/// it saw must not be two behind.
+void checkOverrun(const Thread &thread, const Mbarrier &barrier, uint64_t seen, uint32_t parity,
+                  const void *site) {
+  if ((seen & 1) == parity && barrier.phase > seen + 1)
+    fail(fmt::format("{}: waits for phase {} of the mbarrier at {}, which is in phase {} already: "
+                     "the parity is ambiguous",
+                     who(thread), seen, name(barrier), barrier.phase),
+         site);
+}
+
 /// The barrier in block `rank` that a copy completes on; null after an error.
 Mbarrier *copyBarrier(const Thread &thread, uint64_t *address, unsigned rank, const void *site) {
   Mbarrier *barrier = findBarrier(thread, mapShared(address, rank), site);
@@ -190,8 +201,11 @@ void mbarrierWait(uint64_t *address, uint32_t parity) {
   if (parity > 1 || barrier->block != thread.block)
     return fail(fmt::format("{}: waits for parity {} at {}", who(thread), parity, name(*barrier)),
                 site);
+  const uint64_t seen = barrier->seen[thread.id];
   if ((barrier->phase & 1) == parity)
     waitWhile({&barrier->phase, barrier->phase, "the mbarrier", describePhase, barrier});
+  checkOverrun(thread, *barrier, seen, parity, site);
+  barrier->seen[thread.id] = barrier->phase;
   thread.view.join(barrier->done);
 }
 

@@ -14,9 +14,12 @@ bool mutantActive(int id, bool differs);
 /// Activates one mutant, or none (-1).
 void activateMutant(int id);
 
-/// Starts recording; returns what was recorded until then: the mutants that would have changed a
-/// value or left out a statement.
-std::vector<int> recordMutants();
+/// What became of a mutant while recording: its place was not executed, or has a type that cannot
+/// be changed in this way; it would not have changed anything; it would have.
+enum class Reach : char { Never, Same, Changing };
+
+/// Starts recording; returns what was recorded until then, by mutant.
+std::vector<Reach> recordMutants();
 
 } // namespace gptqc::sim
 

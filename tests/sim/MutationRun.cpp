@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <map>
 #include <random>
@@ -23,16 +24,22 @@ namespace gptqc::sim {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 struct Mutant {
   std::string file, function, change, text;
+  bool isOfKernel() const { return function.starts_with("gptqc_linear"); }
   /// What known mutants are found by: a place that survives edits elsewhere. The functions of
   /// kernels have numbers in their names.
+  bool isLeftOut() const {
+    return change == "statement left out" || change.starts_with("waits for");
+  }
+  /// Whether the place has this mutant whatever its types: it tells what code was executed.
+  bool isStructural() const {
+    return isLeftOut() || change == "loop left out" || change.starts_with("condition") ||
+           change.find("becomes") != std::string::npos;
+  }
   std::string key() const {
-    const bool isKernel = function.starts_with("gptqc_linear");
-    return fmt::format("{} | {} | {} | {}", isKernel ? "kernel" : file,
-                       isKernel ? "kernel" : function, change, text);
+    return fmt::format("{} | {} | {} | {}", isOfKernel() ? "kernel" : file,
+                       isOfKernel() ? "kernel" : function, change, text);
   }
 };
 
@@ -44,19 +51,34 @@ constexpr std::array<const char *, Outcomes> kOutcomes = {
 struct Subject {
   const Case *entry = nullptr;
   std::vector<CaseRun> runs;
-  std::vector<int> mutants; ///< that change something in it
-  double seconds = 0;       ///< of its runs without a mutant
+  std::vector<Reach> reach; ///< by mutant
+  double seconds = 0;       ///< of CPU time, of its runs without a mutant
+  uint64_t accesses = 0;    ///< in them: the same on every machine
 };
 
-struct Job {
-  const Subject *subject;
-  int mutant;
-};
-
-/// What happened to the mutants of one key.
-struct Account {
-  size_t runs = 0, caught = 0;
+/// A mutant and what has happened to it.
+struct Trial {
+  int mutant = 0;
+  /// Left-out statements and waits must be caught wherever they run. A changed value may not matter
+  /// in one kernel (a sum with what is zero there, a remainder of 1): it is enough that one
+  /// notices.
+  bool everywhere = false;
+  Reach reach = Reach::Never;            ///< the most in any subject
+  std::vector<const Subject *> subjects; ///< that it changes something in
+  size_t next = 0;                       ///< subject to run in
+  std::vector<Outcome> outcomes;         ///< in the subjects before
   std::vector<const Case *> survived;
+
+  void add(Outcome outcome) {
+    outcomes.push_back(outcome);
+    if (outcome == Survived)
+      survived.push_back(subjects[next]->entry);
+    ++next;
+  }
+  bool finished() const {
+    return next == subjects.size() || (!everywhere && next > survived.size());
+  }
+  bool caught() const { return everywhere ? survived.empty() : next > survived.size(); }
 };
 
 Result<std::vector<Mutant>> readTable(const std::string &path) {
@@ -74,7 +96,9 @@ Result<std::vector<Mutant>> readTable(const std::string &path) {
   return table;
 }
 
-/// The explained mutants: by key, the text that a kernel's line must hold (empty: any kernel).
+/// The explained mutants: by key, the text that a kernel's line must hold (empty: any kernel), or
+/// kNoKernel for those that change nothing in any.
+constexpr const char *kNoKernel = "no kernel";
 using Known = std::multimap<std::string, std::string>;
 
 /// A line is a key, perhaps " @ " and a text, then " -- " and the reason.
@@ -117,24 +141,27 @@ Result<Subject> prepare(const Case &entry) {
       subject.runs.push_back(std::move(run));
     }
   recordMutants();
-  const auto start = Clock::now();
-  for (CaseRun &run : subject.runs)
-    if (const Report report = run.run(); !report.clean())
+  const std::clock_t start = std::clock();
+  for (CaseRun &run : subject.runs) {
+    const Report report = run.run();
+    subject.accesses += report.counters.accesses;
+    if (!report.clean())
       return makeError(Code::Internal, "{} | {} | {} fails without a mutant: {}", entry.descriptor,
                        entry.target, entry.schedule, report.text());
-  subject.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  subject.mutants = recordMutants();
+  }
+  subject.seconds = double(std::clock() - start) / CLOCKS_PER_SEC;
+  subject.reach = recordMutants();
   return subject;
 }
 
-[[noreturn]] void runChild(const Job &job) {
+[[noreturn]] void runChild(const Subject &prepared, int mutant) {
   // A mutant may loop: the timer of CPU time kills it.
-  const double limit = 1 + 10 * job.subject->seconds;
+  const double limit = 1 + 10 * prepared.seconds;
   itimerval timer = {};
   timer.it_value.tv_sec = time_t(limit);
   setitimer(ITIMER_PROF, &timer, nullptr);
-  activateMutant(job.mutant);
-  Subject subject = *job.subject;
+  activateMutant(mutant);
+  Subject subject = prepared;
   for (CaseRun &run : subject.runs) {
     const Report report = run.run(true);
     if (report.clean())
@@ -153,75 +180,169 @@ Outcome outcomeOf(int status) {
   return WTERMSIG(status) == SIGPROF ? Hang : Crash;
 }
 
-/// Runs jobs until they or the time are used up; reports each outcome.
+/// A line of a state file: the mutant, and its outcomes in the order of its kernels.
+void appendState(const std::string &path, const Trial &trial) {
+  std::string line = fmt::format("{}", trial.mutant);
+  for (Outcome outcome : trial.outcomes)
+    line += fmt::format(" {}", int(outcome));
+  std::ofstream(path, std::ios::app) << line + "\n";
+}
+
+/// Adds the outcomes of a state file to the trials; a torn line is left out.
+void readState(const std::string &path, std::vector<Trial> &trials) {
+  std::map<int, Trial *> byMutant;
+  for (Trial &trial : trials)
+    byMutant[trial.mutant] = &trial;
+  std::ifstream input(path);
+  for (std::string line; std::getline(input, line) && !input.eof();) {
+    const std::vector<std::string_view> fields = splitTokens(line);
+    const auto found = byMutant.find(int(parseInteger(fields.at(0)).value_or(-1)));
+    if (found == byMutant.end() || found->second->next > 0)
+      continue;
+    for (size_t i = 1; i < fields.size(); ++i)
+      found->second->add(Outcome(parseInteger(fields[i]).value_or(Survived)));
+  }
+}
+
+/// Runs the trials to their ends, reports each that ends.
 template <typename Finished>
-void runJobs(const std::vector<Job> &jobs, const MutationOptions &options,
-             const Finished &finished) {
-  const auto start = Clock::now();
-  std::map<pid_t, size_t> running;
+void runTrials(std::vector<Trial> &trials, const MutationOptions &options,
+               const Finished &finished) {
+  std::map<pid_t, Trial *> running;
   size_t next = 0;
-  const auto collect = [&] {
-    int status = 0;
-    const pid_t pid = wait(&status);
-    if (const auto found = running.find(pid); found != running.end()) {
-      finished(jobs[found->second], outcomeOf(status));
-      running.erase(found);
-    }
-  };
-  while (next < jobs.size()) {
-    const double elapsed = std::chrono::duration<double>(Clock::now() - start).count();
-    // A mutant that was begun is run in all its kernels.
-    const bool begun = next > 0 && jobs[next].mutant == jobs[next - 1].mutant;
-    if (options.seconds > 0 && elapsed > options.seconds && !begun)
-      break;
-    while (int(running.size()) >= options.jobs)
-      collect();
+  const auto start = [&](Trial &trial) {
     const pid_t pid = fork();
     if (pid == 0)
-      runChild(jobs[next]);
-    running[pid] = next++;
+      runChild(*trial.subjects[trial.next], trial.mutant);
+    running[pid] = &trial;
+  };
+  while (next < trials.size() || !running.empty()) {
+    while (next < trials.size() && int(running.size()) < options.jobs) {
+      Trial &trial = trials[next++];
+      if (trial.finished())
+        finished(trial);
+      else
+        start(trial);
+    }
+    int status = 0;
+    const auto found = running.find(wait(&status));
+    if (found == running.end())
+      continue;
+    Trial &trial = *found->second;
+    running.erase(found);
+    trial.add(outcomeOf(status));
+    if (!trial.finished()) {
+      start(trial);
+      continue;
+    }
+    if (!options.state.empty())
+      appendState(options.state, trial);
+    finished(trial);
   }
-  while (!running.empty())
-    collect();
 }
 
-/// The mutants of a place run in all kernels that have it, one after the other.
-std::vector<Job> chooseJobs(const std::vector<Subject> &subjects, const MutationOptions &options) {
-  std::map<int, std::vector<const Subject *>> subjectsOf;
+/// A trial for each mutant of the table whose key contains the filter, in its kernels from the
+/// fastest on.
+std::vector<Trial> chooseTrials(const std::vector<Mutant> &table, std::vector<Subject> &subjects,
+                                const MutationOptions &options) {
+  std::sort(subjects.begin(), subjects.end(),
+            [](const Subject &a, const Subject &b) { return a.accesses < b.accesses; });
+  std::vector<Trial> trials;
+  for (size_t i = 0; i < table.size(); ++i) {
+    Trial trial;
+    trial.mutant = int(i);
+    trial.everywhere = table[i].isLeftOut();
+    if (table[i].key().find(options.filter) != std::string::npos)
+      trials.push_back(std::move(trial));
+  }
   for (const Subject &subject : subjects)
-    for (int mutant : subject.mutants)
-      subjectsOf[mutant].push_back(&subject);
-  std::vector<int> mutants;
-  for (const auto &[mutant, list] : subjectsOf)
-    mutants.push_back(mutant);
-  if (options.sample > 0 || options.seconds > 0) {
+    for (Trial &trial : trials) {
+      const size_t mutant = size_t(trial.mutant);
+      const Reach reach = mutant < subject.reach.size() ? subject.reach[mutant] : Reach::Never;
+      trial.reach = std::max(trial.reach, reach);
+      if (reach == Reach::Changing)
+        trial.subjects.push_back(&subject);
+    }
+  if (options.sample > 0 && trials.size() > options.sample) {
     std::mt19937_64 random(options.seed);
-    for (size_t i = mutants.size(); i > 1; --i)
-      std::swap(mutants[i - 1], mutants[random() % i]);
+    std::shuffle(trials.begin(), trials.end(), random);
+    trials.resize(options.sample);
   }
-  if (options.sample > 0 && mutants.size() > options.sample)
-    mutants.resize(options.sample);
-  std::vector<Job> jobs;
-  for (int mutant : mutants)
-    for (const Subject *subject : subjectsOf[mutant])
-      jobs.push_back({subject, mutant});
-  return jobs;
+  return trials;
 }
 
-/// A changed value may not matter in one kernel (a sum with what is zero there, a remainder of 1);
-/// it is no mutant of that kernel when other kernels show that it is seen. Left-out statements and
-/// waits have no such excuse.
-bool idleHere(const std::string &key, const Account &account) {
-  return account.caught > 0 && key.find("| statement left out |") == std::string::npos &&
-         key.find("| waits for") == std::string::npos;
+/// Splits off the trials that have no kernel, and of these leaves those that want one: code that no
+/// kernel executes, or to whose result the change makes no difference. Places of emitted code in
+/// several kernels that differ in numbers alone are one; changes that the types do not allow are no
+/// mutants.
+std::vector<Trial> splitIdle(std::vector<Trial> &trials, const std::vector<Mutant> &table) {
+  const auto place = [&](const Trial &trial) {
+    const Mutant &mutant = table[size_t(trial.mutant)];
+    std::string text = mutant.key();
+    if (mutant.isOfKernel())
+      std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
+    return text;
+  };
+  std::set<std::string> exercised;
+  for (const Trial &trial : trials)
+    if (!trial.subjects.empty())
+      exercised.insert(place(trial));
+  std::vector<Trial> idle;
+  for (const Trial &trial : trials) {
+    const bool exists = trial.reach == Reach::Same || table[size_t(trial.mutant)].isStructural();
+    if (trial.subjects.empty() && exists && !exercised.contains(place(trial)))
+      idle.push_back(trial);
+  }
+  std::erase_if(trials, [](const Trial &trial) { return trial.subjects.empty(); });
+  return idle;
 }
 
-void printSurvivors(const char *verdict, const std::string &key, size_t runs,
-                    const std::vector<const Case *> &kernels) {
-  fmt::print("{} {} of {}: {}\n", verdict, kernels.size(), runs, key);
-  for (const Case *entry : kernels)
-    fmt::print("    {} | {} | {}\n", entry->descriptor, entry->target, entry->schedule);
-}
+/// How the mutants ended; they count once, whatever the number of their kernels.
+struct Account {
+  size_t mutants = 0, runs = 0, caught = 0, explained = 0, idle = 0, open = 0;
+  std::array<size_t, Outcomes> caughtBy = {}; ///< by what in the first kernel
+
+  void add(const Trial &trial, const std::string &key, const Known &known) {
+    ++mutants;
+    runs += trial.next;
+    if (trial.caught()) {
+      ++caught;
+      ++caughtBy[*std::find_if(trial.outcomes.begin(), trial.outcomes.end(),
+                               [](Outcome outcome) { return outcome != Survived; })];
+      return;
+    }
+    std::vector<const Case *> unknown;
+    for (const Case *entry : trial.survived)
+      if (!isKnown(known, key, *entry))
+        unknown.push_back(entry);
+    ++(unknown.empty() ? explained : open);
+    fmt::print("{} {} of {}: {}\n", unknown.empty() ? "explained" : "SURVIVED",
+               trial.survived.size(), trial.next, key);
+    for (const Case *entry : unknown)
+      fmt::print("    {} | {} | {}\n", entry->descriptor, entry->target, entry->schedule);
+    std::fflush(stdout);
+  }
+
+  void addIdle(const std::string &key, const Known &known) {
+    ++mutants;
+    const auto [first, last] = known.equal_range(key);
+    const bool isKnown =
+        std::any_of(first, last, [](const auto &item) { return item.second == kNoKernel; });
+    ++(isKnown ? explained : idle);
+    fmt::print("{} in no kernel: {}\n", isKnown ? "explained" : "IDLE", key);
+  }
+
+  void print(size_t kernels) const {
+    const double all = double(std::max<size_t>(mutants, 1));
+    fmt::print("{} mutants of {} kernels, {} runs\n", mutants, kernels, runs);
+    for (int i = 1; i < Outcomes; ++i)
+      fmt::print("  caught by {:<22} {:>6}\n", kOutcomes[size_t(i)], caughtBy[size_t(i)]);
+    const std::array<std::pair<const char *, size_t>, 4> verdicts = {
+        {{"caught", caught}, {"explained in the list", explained}, {"idle", idle}, {"open", open}}};
+    for (const auto &[verdict, count] : verdicts)
+      fmt::print("  {:<32} {:>6}  {:.2f} %\n", verdict, count, 100 * double(count) / all);
+  }
+};
 
 } // namespace
 
@@ -229,55 +350,23 @@ Status runMutants(const MutationOptions &options) {
   GPTQC_ASSIGN(const std::vector<Mutant> table, readTable(options.table));
   GPTQC_ASSIGN(const Known known, readKnown(options.known));
   std::vector<Subject> subjects;
-  std::set<int> exercised;
   for (const Case &entry : caseTable()) {
     GPTQC_ASSIGN(Subject subject, prepare(entry));
-    exercised.insert(subject.mutants.begin(), subject.mutants.end());
     subjects.push_back(std::move(subject));
   }
-  const std::vector<Job> jobs = chooseJobs(subjects, options);
-
-  std::array<size_t, Outcomes> counts = {};
-  std::map<std::string, Account> accounts;
-  runJobs(jobs, options, [&](const Job &job, Outcome outcome) {
-    Account &account = accounts[table[size_t(job.mutant)].key()];
-    ++counts[outcome];
-    ++account.runs;
-    account.caught += outcome != Survived;
-    if (outcome == Survived)
-      account.survived.push_back(job.subject->entry);
+  std::vector<Trial> trials = chooseTrials(table, subjects, options);
+  Account account;
+  for (const Trial &trial : splitIdle(trials, table))
+    account.addIdle(table[size_t(trial.mutant)].key(), known);
+  if (!options.state.empty())
+    readState(options.state, trials);
+  runTrials(trials, options, [&](const Trial &trial) {
+    account.add(trial, table[size_t(trial.mutant)].key(), known);
   });
-
-  size_t explained = 0, idle = 0, open = 0, total = 0;
-  for (size_t count : counts)
-    total += count;
-  for (const auto &[key, account] : accounts) {
-    std::vector<const Case *> unknown;
-    for (const Case *entry : account.survived)
-      if (!isKnown(known, key, *entry))
-        unknown.push_back(entry);
-    const bool isIdle = idleHere(key, account);
-    explained += account.survived.size() - unknown.size();
-    (isIdle ? idle : open) += unknown.size();
-    if (unknown.size() < account.survived.size())
-      fmt::print("explained {} of {}: {}\n", account.survived.size() - unknown.size(), account.runs,
-                 key);
-    if (!unknown.empty())
-      printSurvivors(isIdle ? "idle" : "SURVIVED", key, account.runs, unknown);
-  }
-  const double all = double(std::max<size_t>(total, 1));
-  fmt::print("mutants: {} of {} places change something in {} kernels; {} of {} runs\n",
-             exercised.size(), table.size(), subjects.size(), total, jobs.size());
-  for (int i = 1; i < Outcomes; ++i)
-    fmt::print("  caught by {:<22} {:>6}\n", kOutcomes[size_t(i)], counts[size_t(i)]);
-  fmt::print("  {:<32} {:>6}  {:.2f} %\n", "caught", total - counts[Survived],
-             100 * double(total - counts[Survived]) / all);
-  fmt::print("  {:<32} {:>6}  {:.2f} %\n", "idle here, caught elsewhere", idle,
-             100 * double(idle) / all);
-  fmt::print("  {:<32} {:>6}  {:.2f} %\n  {:<32} {:>6}\n", "explained in the list", explained,
-             100 * double(explained) / all, "open", open);
-  if (open > 0)
-    return makeError(Code::Internal, "{} mutants survived unexplained", open);
+  account.print(subjects.size());
+  if (account.open + account.idle > 0)
+    return makeError(Code::Internal, "{} mutants survived, {} are idle, and nothing explains them",
+                     account.open, account.idle);
   return Status();
 }
 

@@ -12,9 +12,12 @@ namespace gptqc::sim {
 struct MutationOptions {
   std::string table; ///< mutants.txt of mutate.py
   std::string known; ///< file of explained mutants; empty: none
-  size_t sample = 0; ///< so many, drawn with `seed`; 0: all
+  /// File of outcomes: those that it has are not run again, new ones are appended. It belongs to
+  /// one table and its kernels. Empty: none.
+  std::string state;
+  std::string filter; ///< only mutants whose place and text contain this
+  size_t sample = 0;  ///< so many, drawn with `seed`; 0: all
   uint64_t seed = 1;
-  double seconds = 0; ///< stop after so long; 0: never
   int jobs = 2;
 };
 

@@ -66,7 +66,9 @@ int runTool(const Options &options) {
     }
   if (options.mutation.table.empty())
     return runCases(options) == 0 ? 0 : 1;
-  const Status status = runMutants(options.mutation);
+  MutationOptions mutation = options.mutation;
+  mutation.filter = options.filter;
+  const Status status = runMutants(mutation);
   if (!status.ok())
     fmt::print(stderr, "gptqc-sim: {}\n", status.message());
   return status.ok() ? 0 : 1;
@@ -79,13 +81,13 @@ int main(int argc, char **argv) {
   gptqc::sim::Options options;
   CLI::App app("Runs simulated kernels", "gptqc-sim");
   app.add_option("objects", options.objects, "shared objects with kernels")->required();
-  app.add_option("--filter", options.filter, "only cases whose line contains this");
+  app.add_option("--filter", options.filter, "only cases (mutants) whose line contains this");
   app.add_flag("--sites", options.sites, "bank conflicts and sectors of each access site");
   app.add_option("--mutants", options.mutation.table, "test the mutants of this table");
   app.add_option("--known", options.mutation.known, "file of explained mutants");
+  app.add_option("--state", options.mutation.state, "file to continue an interrupted run from");
   app.add_option("--sample", options.mutation.sample, "so many random mutants");
   app.add_option("--seed", options.mutation.seed, "of the sample");
-  app.add_option("--seconds", options.mutation.seconds, "random mutants for so long");
   app.add_option("--jobs", options.mutation.jobs, "processes at a time");
   CLI11_PARSE(app, argc, argv);
   return gptqc::sim::runTool(options);

@@ -132,7 +132,8 @@ struct Mbarrier {
   int64_t pending = 0;
   int64_t bytes = 0; ///< of transactions missing
   uint64_t phase = 0;
-  int engine = -1; ///< component of the copies that land on it
+  std::map<int, uint64_t> seen; ///< by thread: the phase when it last waited
+  int engine = -1;              ///< component of the copies that land on it
   int initThread = 0;
   uint32_t initTime = 0;
   Gather gather;

@@ -2,11 +2,13 @@
 """Rewrites simulated kernels and the device headers so that one compilation holds all their mutants.
 
 mutate.py --kernels kernels_0.cpp ... --out DIR: finds every operator, condition, index, statement
-and wait of the kernels and of templates/gptqc/*.cuh in clang's syntax tree, and puts a call of
-mutant.h in its place. DIR gets the rewritten sources and mutants.txt, a line a mutant:
-id, file, line, function, change, and the source text.
+and wait of the kernels and of the headers of templates/gptqc/ that they include in clang's syntax
+tree, and puts a call of mutant.h in its place. DIR gets the rewritten sources and mutants.txt, a
+line a mutant: id, file, line, function, change, and the source text, with "#2" and so on behind it
+where a function has the same text again.
 """
 import argparse
+import collections
 import json
 import pathlib
 import re
@@ -131,6 +133,8 @@ class Finder:
         self.visit(node, kind, inner, depth, statement)
         block = kind in ('CompoundStmt', 'ForStmt', 'IfStmt', 'WhileStmt')
         for number, child in enumerate(inner):
+            if number == 0 and node.get('isConstexpr') and kind == 'IfStmt':
+                continue  # decided when the kernel is compiled
             # Of an if or a loop the body is a statement, of a block every child.
             body = kind == 'CompoundStmt' or (
                 block and number == len(inner) - 1) or (kind == 'IfStmt' and number > 0)
@@ -165,6 +169,8 @@ class Finder:
     def binary(self, node, opcode, inner, depth):
         name, count = BINARY[opcode]
         if len(inner) != 2 or not all(map(self.usable, inner)):
+            return
+        if opcode == '+' and inner[1].get('value') == '0':
             return
         begin, end = inner[0]['at'][1], inner[1]['at'][0]
         between = self.text[begin:end]
@@ -206,6 +212,7 @@ def rewrite(text, sites, first_id, table, name):
     """The text with all sites in place; their mutants get ids from first_id on."""
     edits = []  # (position, order, text, characters replaced)
     number = first_id
+    seen = collections.Counter()
     for site in sorted(sites, key=lambda s: (s.begin, s.depth)):
         prefix, suffix = (part.replace('@', str(number)) for part in site.inserts)
         edits.append((site.begin, (1, site.depth), prefix, 0))
@@ -213,10 +220,12 @@ def rewrite(text, sites, first_id, table, name):
         if site.replace:
             edits.append((site.replace[0], (2, 0), site.replace[2], site.replace[1] - site.replace[0]))
         line = text.count('\n', 0, site.begin) + 1
-        shown = ' '.join(text[site.begin:site.end].split())
+        shown = ' '.join(text[site.begin:site.end].split())[:160]
         for offset, change in enumerate(site.changes):
+            seen[site.function, change, shown] += 1
+            again = seen[site.function, change, shown]
             table.append('\t'.join([str(number + offset), name, str(line), site.function, change,
-                                    shown[:160]]))
+                                    f'{shown} #{again}' if again > 1 else shown]))
         number += len(site.changes)
     result, at = [], 0
     for position, _, new, length in sorted(edits, key=lambda e: (e[0], e[1])):
@@ -234,6 +243,18 @@ def instructions():
     return names
 
 
+def included(sources):
+    """The headers of templates/gptqc/ that the sources include, and those that these do."""
+    found, waiting = set(), list(sources)
+    while waiting:
+        for name in re.findall(r'#include "gptqc/(\w+\.cuh)"', waiting.pop().read_text()):
+            header = ROOT / 'templates/gptqc' / name
+            if header not in found:
+                found.add(header)
+                waiting.append(header)
+    return sorted(found)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--kernels', nargs='+', required=True, type=pathlib.Path)
@@ -245,12 +266,12 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
     include = [HERE.parent / 'host', parsed, ROOT / 'templates', ROOT]
 
-    headers = sorted((ROOT / 'templates/gptqc').glob('*.cuh'))
+    headers = included(options.kernels)
     for header in headers:
         (parsed / 'gptqc' / header.name).write_text(VEXING.sub(r'\1\2[(\3<\4,\5>::\6)]', header.read_text()))
     index = parsed / 'index.cpp'
-    index.write_text('#define GPTQC_SIM_ARCH 900\n#include "tests/sim/host/cuda_host.h"\n'
-                     '#include "gptqc/all.cuh"\n')
+    index.write_text('#define GPTQC_SIM_ARCH 900\n#include "tests/sim/host/cuda_host.h"\n' +
+                     ''.join(f'#include "gptqc/{header.name}"\n' for header in headers))
     ptx, table, number = instructions(), [], 0
     documents = list(parse(index, include))
     jobs = [(str(parsed / 'gptqc' / h.name), h, mutated / 'gptqc' / h.name, documents)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The mutation proof: rewrites the kernels of mutate/kernels.txt, compiles them once with all their
-# mutants, and runs these one by one. Options go to gptqc-sim: --sample N,
-# --seconds T, --seed S, --jobs J (2).
+# mutants, and runs these one by one. Options go to gptqc-sim: --filter TEXT, --sample N, --seed S,
+# --jobs J (2).
 #
 #   tests/sim/mutate/run.sh BUILD_DIR [OPTIONS]
 set -euo pipefail
