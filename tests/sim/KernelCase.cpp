@@ -110,8 +110,8 @@ Launch CaseRun::makeLaunch(LinearArgs &args) {
   std::fill(data.workspace.begin(), data.workspace.end(), 0);
   Launch launch;
   args = addBuffers(launch, data, m);
-  // A persistent kernel gets too few blocks, so that they walk over several items, and use what they
-  // share with each other again.
+  // A persistent kernel gets too few blocks, so that they walk over several items, and use what
+  // they share with each other again.
   const int64_t share = !facts.persistent ? 1 : runsBackwards(seed) ? 8 * facts.cluster : 3;
   const int64_t clusters = (facts.items(m) + share - 1) / share;
   launch.grid = {unsigned(clusters * facts.cluster), unsigned(facts.gridY(m)),

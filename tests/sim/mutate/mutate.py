@@ -23,9 +23,11 @@ BINARY = {'+': ('add', 2), '*': ('multiply', 2), '&': ('bit_and', 2), '|': ('bit
           '<=': ('less_equal', 1), '>': ('greater', 1), '>=': ('greater_equal', 1),
           '==': ('equal', 1), '!=': ('not_equal', 1)}
 OTHER = {'<': '<=', '<=': '<', '>': '>=', '>=': '>', '==': '!=', '!=': '=='}
-# clang 22 takes a first parameter `T (&x)[shape<a, b>::n]` for an expression; the same in
-# parentheses is as long and parses.
-VEXING = re.compile(r'(\w+) (\(&\w+\)(?:\[\w+\])*)\[(\w+)<(\w+), (\w+)>::(\w+)\]')
+# clang 22 takes a first parameter `T (&x)[shape<a, b>::n][shape<a, b>::m * 4]` for an expression;
+# the same in parentheses is as long and parses.
+VEXING = ((re.compile(r'(\w+) (\(&\w+\)(?:\[\w+\])*)\[(\w+)<(\w+), (\w+)>::(\w+)\]'),
+           r'\1\2[(\3<\4,\5>::\6)]'),
+          (re.compile(r'\[(\w+)<(\w+), (\w+)>::(\w+) ([*/]) (\w+)\]'), r'[(\1<\2,\3>::\4\5\6) ]'))
 
 
 def parse(source, include):
@@ -268,7 +270,10 @@ def main():
 
     headers = included(options.kernels)
     for header in headers:
-        (parsed / 'gptqc' / header.name).write_text(VEXING.sub(r'\1\2[(\3<\4,\5>::\6)]', header.read_text()))
+        text = header.read_text()
+        for pattern, parsing in VEXING:
+            text = pattern.sub(parsing, text)
+        (parsed / 'gptqc' / header.name).write_text(text)
     index = parsed / 'index.cpp'
     index.write_text('#define GPTQC_SIM_ARCH 900\n#include "tests/sim/host/cuda_host.h"\n' +
                      ''.join(f'#include "gptqc/{header.name}"\n' for header in headers))

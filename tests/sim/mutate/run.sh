@@ -10,7 +10,7 @@ build=$(cd "$1" && pwd)
 shift
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-"$build/bin/gptqc-sim-emit" --prefix "$folder/k" --outputs 4 "$here/kernels.txt"
+"$build/bin/gptqc-sim-emit" --prefix "$folder/k" --outputs 6 "$here/kernels.txt"
 python3 "$here/mutate.py" --kernels "$folder"/k*.cpp --out "$folder"
 MUTATED=$folder/mutated "$here/../compile.sh" "$build" "$folder"/mutated/k*.cpp
 "$build/bin/gptqc-sim" --mutants "$folder/mutants.txt" --known "$here/equivalent.txt" \
