@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Installs gptqc into a folder, moves that folder, and builds the C example against it with CMake and with
-pkg-config, and a C++17 program with the wrapper; runs them on a small model.
+"""Installs gptqc into a folder, moves that folder, and builds the examples against it with CMake, the C
+one with pkg-config too, and a C++17 program with the wrapper; runs them on a small model.
 
     package_test.py SOURCE BUILD CMAKE CC CXX
 """
@@ -63,12 +63,15 @@ class Package(unittest.TestCase):
         output = run(program, self.model, env=self.environment())
         self.assertIn("16 tokens on the CPU", output)
 
-    def test_cmake_package_and_ahead_of_time(self):
-        build = os.path.join(self.folder, "build")
-        run(CMAKE, "-S", os.path.join(SOURCE, "examples/c_embed"), "-B", build,
-            f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_C_COMPILER={CC}")
+    def build_example(self, folder, program):
+        build = os.path.join(self.folder, "build", folder)
+        run(CMAKE, "-S", os.path.join(SOURCE, "examples", folder), "-B", build,
+            f"-DCMAKE_PREFIX_PATH={self.prefix}", f"-DCMAKE_C_COMPILER={CC}", f"-DCMAKE_CXX_COMPILER={CXX}")
         run(CMAKE, "--build", build)
-        program = os.path.join(build, "c_embed")
+        return os.path.join(build, program)
+
+    def test_cmake_package_and_ahead_of_time(self):
+        program = self.build_example("c_embed", "c_embed")
         self.check_example(program)
         script, pack = os.path.join(SOURCE, "examples/aot/aot.sh"), os.path.join(self.folder, "pack")
         environment = dict(self.environment(), GPTQC=os.path.join(self.prefix, "bin/gptqc"), C_EMBED=program)
@@ -76,6 +79,21 @@ class Package(unittest.TestCase):
             env=environment)
         output = run(script, "run", self.model, pack, env=environment)
         self.assertIn("16 tokens on the CPU", output)  # and on the GPU, where there is one
+
+    def test_llama_block(self):
+        program = self.build_example("libtorch_free_llama_block", "llama_block")
+        act_order = os.path.join(self.folder, "act_order")
+        run(os.path.join(self.prefix, "bin", "gptqc"), "quantize",
+            os.path.join(SOURCE, "tests/data/models/docs-llama-7m"), "--bits", "3", "--asym", "--act-order",
+            "--group-size", "32", "--calibration", os.path.join(SOURCE, "tests/data/tokens.safetensors"),
+            "--samples", "2", "--seqlen", "128", "-o", act_order)
+        for model in (self.model, act_order):
+            output = run(program, model, env=self.environment())  # fails when it is not within its limit
+            self.assertRegex(output, r"^CPU: block of 16 tokens in .* relative error")
+        pack = os.path.join(self.folder, "fused.pack")
+        run(os.path.join(self.prefix, "bin", "gptqc"), "pack", "build", self.model, "--fused", "--target", "sm_90a",
+            "--m", "16", "--no-ptx", "--no-cache", "-o", pack)
+        self.assertRegex(run(program, self.model, pack, env=self.environment()), "no GPU: |its linear layers: ")
 
     @unittest.skipUnless(shutil.which("pkg-config"), "no pkg-config")
     def test_pkg_config(self):
