@@ -4,22 +4,25 @@
 #include <memory>
 
 #include "cli/Commands.h"
-#include "cli/bench/CudaBench.h"
+#include "cli/bench/ChainBench.h"
 #include "cli/check/DescriptorFile.h"
+#include "cli/jobs/KernelJobs.h"
 
 namespace gptqc::cli {
 namespace {
 
 struct Arguments {
   std::vector<std::string> descriptors;
-  std::string descriptorFile, tokens, schedule, family = "auto", nvrtc, cache, cublas, peers,
-                                                output, name;
+  std::string descriptorFile, chain, tuned, tokens, schedule, family = "auto", nvrtc, cache, cublas,
+                                                              peers, output, name;
   double budgetMilliseconds = 50;
   uint64_t seed = 1;
   bool noDense = false, noCache = false;
 };
 
 Result<std::vector<Descriptor>> collectDescriptors(const Arguments &arguments) {
+  if (!arguments.chain.empty())
+    return readDescriptorFile(arguments.chain);
   if (!arguments.descriptorFile.empty())
     return readDescriptorFile(arguments.descriptorFile);
   std::vector<Descriptor> descriptors;
@@ -42,6 +45,7 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
   options.runner.nvrtcPath = arguments.nvrtc;
   options.runner.cacheDir = arguments.cache;
   options.runner.useCache = !arguments.noCache;
+  GPTQC_ASSIGN(options.runner.kernels.tuned, tunedLookup(arguments.tuned));
   if (!arguments.tokens.empty()) {
     GPTQC_ASSIGN(options.tokens, parseTokenCounts(arguments.tokens));
   }
@@ -57,33 +61,54 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
 std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
   if (!arguments.name.empty())
     return arguments.name;
-  const std::string what = arguments.descriptorFile.empty()
-                               ? "bench"
-                               : std::filesystem::path(arguments.descriptorFile).stem().string();
+  const std::string &file = arguments.chain.empty() ? arguments.descriptorFile : arguments.chain;
+  const std::string what = file.empty() ? "bench" : std::filesystem::path(file).stem().string();
   return fmt::format("{}-{}", bench.deviceName(), what);
 }
 
-Status bench(const Arguments &arguments) {
-  GPTQC_ASSIGN(const std::vector<Descriptor> descriptors, collectDescriptors(arguments));
-  GPTQC_ASSIGN(const BenchOptions options, benchOptions(arguments));
-  GPTQC_ASSIGN(const std::unique_ptr<CudaBench> bench, CudaBench::create(options));
-  fmt::print("{}\n{}\n", benchHeadText(bench->head()), benchTableHead(descriptors));
+Status benchLayers(const Arguments &arguments, const std::vector<Descriptor> &descriptors,
+                   CudaBench &bench) {
+  fmt::print("{}\n", benchTableHead(descriptors));
   std::fflush(stdout);
   const auto report = [&](const BenchRow &row) {
     fmt::print("{}\n", benchTableRow(descriptors, row));
     std::fflush(stdout);
   };
   fmt::print(stderr, "gptqc: bench: compiling kernels\n");
-  const std::vector<BenchRow> rows = bench->run(descriptors, report);
+  const std::vector<BenchRow> rows = bench.run(descriptors, report);
   if (rows.empty())
     return invalidArgument("bench: no token count of --m {} lies in the range of a descriptor",
                            arguments.tokens);
   if (!arguments.output.empty()) {
-    const std::string stem = stemOf(arguments, *bench);
-    GPTQC_TRY(writeBenchFiles(arguments.output, stem, bench->head(), rows, bench->limits()));
+    const std::string stem = stemOf(arguments, bench);
+    GPTQC_TRY(writeBenchFiles(arguments.output, stem, bench.head(), rows, bench.limits()));
     fmt::print("\nwritten: {0}/{1}.txt, {0}/{1}.svg\n", arguments.output, stem);
   }
   return benchVerdict(rows);
+}
+
+Status benchChainOf(const Arguments &arguments, const std::vector<Descriptor> &chain,
+                    const CudaBench &bench) {
+  const auto report = [](const ChainRow &row) {
+    fmt::print("{}\n", chainText(row));
+    std::fflush(stdout);
+  };
+  const std::vector<ChainRow> rows = benchChain(bench, chain, report);
+  if (!arguments.output.empty()) {
+    const std::string stem = stemOf(arguments, bench);
+    GPTQC_TRY(writeChainFile(arguments.output, stem, bench.head(), rows));
+    fmt::print("written: {}/{}.txt\n", arguments.output, stem);
+  }
+  return chainVerdict(rows);
+}
+
+Status bench(const Arguments &arguments) {
+  GPTQC_ASSIGN(const std::vector<Descriptor> descriptors, collectDescriptors(arguments));
+  GPTQC_ASSIGN(const BenchOptions options, benchOptions(arguments));
+  GPTQC_ASSIGN(const std::unique_ptr<CudaBench> bench, CudaBench::create(options));
+  fmt::print("{}\n", benchHeadText(bench->head()));
+  return arguments.chain.empty() ? benchLayers(arguments, descriptors, *bench)
+                                 : benchChainOf(arguments, descriptors, *bench);
 }
 
 } // namespace
@@ -99,13 +124,17 @@ void registerBench(CLI::App &app, Outcome &outcome) {
                    "A synthetic layer, e.g. 'w4 g128 sym f16->f16 n4096 k4096 m1..1'; repeatable")
       ->allow_extra_args(false);
   source->add_option("--descriptors", a.descriptorFile, "A file, one descriptor a line");
+  source->add_option("--chain", a.chain,
+                     "A file with the layers of one block in order, to be run in one graph");
   source->require_option(1);
   command->add_option("--m", a.tokens,
-                      "Token counts; default: the upper end of each descriptor's range");
+                      "Token counts; default: the upper end of each descriptor's range; of a "
+                      "chain: 1,16");
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel");
   command->add_option("--family", a.family, "Use the best schedule of this family")
       ->check(CLI::IsMember({"auto", "simt", "mma", "gemv", "wgmma"}))
       ->capture_default_str();
+  command->add_option("--tuned", a.tuned, "Tuning records: schedules where they have one");
   command->add_option("-o,--output", a.output, "Folder for the results, as text and as SVG");
   command->add_option("--name", a.name, "Name of the result files; default: <gpu>-<input>");
   command->add_option("--time-ms", a.budgetMilliseconds, "Timed work per point")

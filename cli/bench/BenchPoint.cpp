@@ -89,9 +89,12 @@ Result<PointKernel> PointKernel::create(const BenchPoint &point, LinearKernel li
   return made;
 }
 
-Status PointKernel::launch(int copy) const {
-  const CuDevicePtr x = paddedX.address() ? paddedX.address() : point->activations();
-  return kernel.run(point->layer->copies()[size_t(copy)], x, stride, point->m, y.address(),
+Status PointKernel::run(int copy) const {
+  return run(copy, paddedX.address() ? paddedX.address() : point->activations(), stride);
+}
+
+Status PointKernel::run(int copy, CuDevicePtr from, int64_t ldx) const {
+  return kernel.run(point->layer->copies()[size_t(copy)], from, ldx, point->m, y.address(),
                     kernel.descriptor().outputColumns(), workspace, point->context->stream());
 }
 
@@ -100,7 +103,7 @@ Result<double> PointKernel::check() {
   const Stream &stream = point->context->stream();
   GPTQC_TRY(y.fill16(kPoison, stream));
   for (size_t copy = 0; copy < point->layer->copies().size(); ++copy)
-    GPTQC_TRY(launch(int(copy)));
+    GPTQC_TRY(run(int(copy)));
   GPTQC_TRY(stream.synchronize().withContext(fmt::format("kernel `{}`", kernel.schedule())));
   GPTQC_ASSIGN(const std::vector<uint16_t> values, point->sampledRows(y, d.outputColumns()));
   const Comparison result = compareOutput(d, point->expected, values.data(), d.outputColumns());
@@ -115,7 +118,7 @@ Result<double> PointKernel::check() {
 Workload PointKernel::workload() const {
   Workload work;
   work.copies = int(point->layer->copies().size());
-  work.launch = [this](int copy) { return launch(copy); };
+  work.launch = [this](int copy) { return run(copy); };
   return work;
 }
 

@@ -68,10 +68,16 @@ public:
   /// Valid while this lives, and not moved.
   Workload workload() const;
 
+  /// One run with copy `copy` of the weights, on the point's activations or on X elsewhere, which
+  /// has the kernel's alignment.
+  Status run(int copy) const;
+  Status run(int copy, CuDevicePtr x, int64_t ldx) const;
+  /// [m, output columns], without gaps.
+  CuDevicePtr output() const { return y.address(); }
+
 private:
   PointKernel(const BenchPoint &point, LinearKernel kernel)
       : point(&point), kernel(std::move(kernel)) {}
-  Status launch(int copy) const;
 
   const BenchPoint *point;
   LinearKernel kernel;

@@ -112,14 +112,19 @@ Status benchVerdict(const std::vector<BenchRow> &rows) {
                    first->descriptor.print(), first->m, first->error.message());
 }
 
-Status writeBenchFiles(const std::filesystem::path &folder, const std::string &stem,
-                       const BenchHead &head, const std::vector<BenchRow> &rows,
-                       const std::optional<MachineLimits> &limits) {
+Status makeFolder(const std::filesystem::path &folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
     return makeError(Code::IoError, "{}: {}; choose another folder with -o", folder.string(),
                      error.message());
+  return {};
+}
+
+Status writeBenchFiles(const std::filesystem::path &folder, const std::string &stem,
+                       const BenchHead &head, const std::vector<BenchRow> &rows,
+                       const std::optional<MachineLimits> &limits) {
+  GPTQC_TRY(makeFolder(folder));
   std::vector<Descriptor> descriptors;
   for (const BenchRow &row : rows)
     descriptors.push_back(row.descriptor);

@@ -46,6 +46,9 @@ std::string benchTableRow(const std::vector<Descriptor> &descriptors, const Benc
 /// Ok, or one line: how many points failed and why the first did.
 Status benchVerdict(const std::vector<BenchRow> &rows);
 
+/// Makes a folder for results, and those above it; IoError names it.
+Status makeFolder(const std::filesystem::path &folder);
+
 /// Writes <folder>/<stem>.txt and <stem>.svg, making the folder; nothing half-written.
 Status writeBenchFiles(const std::filesystem::path &folder, const std::string &stem,
                        const BenchHead &head, const std::vector<BenchRow> &rows,

@@ -62,12 +62,12 @@ Status CudaBench::prepareLayer(const Descriptor &descriptor) {
   return {};
 }
 
-/// The dense yardstick for one point. It must be right too where it computes the same; split-K
-/// algorithms may round partial sums to 16 bits, hence no limit on the norm.
+/// It must be right too where it computes the same; split-K algorithms may round partial sums to 16
+/// bits, hence no limit on the norm.
 Result<DenseRun> CudaBench::makeDense(const GraphTimer &timer, const Descriptor &d,
-                                      const BenchPoint &point) const {
-  GPTQC_ASSIGN(DenseRun run, DenseRun::create(*context, timer, *cublas, d, point.tokens(),
-                                              *layers->dense, point.activations()));
+                                      const BenchPoint &point, const DenseWeights &weights) const {
+  GPTQC_ASSIGN(DenseRun run, DenseRun::create(*context, timer, *cublas, d, point.tokens(), weights,
+                                              point.activations()));
   if (d.bias || d.siluMul)
     return run;
   Descriptor plain = d;
@@ -94,7 +94,7 @@ Status CudaBench::measure(const LinearKernel &linear, BenchRow &row) {
   workloads.push_back(std::move(read));
   std::optional<DenseRun> dense;
   if (cublas) {
-    Result<DenseRun> created = makeDense(timer, d, point);
+    Result<DenseRun> created = makeDense(timer, d, point, *layers->dense);
     if (created) {
       dense.emplace(std::move(*created));
       workloads.push_back(dense->workload(*context));

@@ -28,6 +28,9 @@ public:
   ~CudaBench();
 
   const BenchHead &head() const { return reportHead; }
+  const BenchOptions &settings() const { return options; }
+  const CudaContext &cuda() const { return *context; }
+  const CudaReference &checker() const { return *reference; }
   std::optional<MachineLimits> limits() const;
   /// "h200"; "gpu" when the device has no short name.
   std::string deviceName() const;
@@ -37,13 +40,16 @@ public:
   std::vector<BenchRow> run(const std::vector<Descriptor> &descriptors,
                             const std::function<void(const BenchRow &)> &report);
 
+  /// The dense yardstick for one point, checked; only with options.dense. Borrows the weights and
+  /// the point.
+  Result<DenseRun> makeDense(const GraphTimer &timer, const Descriptor &descriptor,
+                             const BenchPoint &point, const DenseWeights &weights) const;
+
 private:
   struct LayerSet;
   CudaBench() = default;
 
   Status prepareLayer(const Descriptor &descriptor);
-  Result<DenseRun> makeDense(const GraphTimer &timer, const Descriptor &descriptor,
-                             const BenchPoint &point) const;
   Status measure(const LinearKernel &kernel, BenchRow &row);
 
   BenchOptions options;

@@ -41,6 +41,7 @@ Result<std::unique_ptr<CudaContext>> CudaContext::create(const RunnerOptions &op
   compilerOptions.nvrtcPath = options.nvrtcPath;
   compilerOptions.cacheDir = options.cacheDir;
   compilerOptions.useCache = options.useCache;
+  compilerOptions.tuned = options.kernels.tuned;
   GPTQC_ASSIGN(context->compiler, Compiler::create(compilerOptions));
   GPTQC_ASSIGN(const KernelImage image,
                context->compiler->compileSupport(RepackKernels::kFile, RepackKernels::kEntry,

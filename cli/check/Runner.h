@@ -3,6 +3,7 @@
 #ifndef GPTQC_CLI_CHECK_RUNNER_H
 #define GPTQC_CLI_CHECK_RUNNER_H
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 
 #include "runtime/core/QuantizedMatrix.h"
 #include "runtime/core/Schedule.h"
+#include "runtime/core/Target.h"
 #include "runtime/cpu/Reference.h"
 
 namespace gptqc::cli {
@@ -19,6 +21,8 @@ namespace gptqc::cli {
 struct KernelChoice {
   std::optional<Schedule> schedule; ///< for every kernel
   std::optional<Family> family;     ///< the cost model's best schedule of this family
+  /// Schedules of tuning records, for kernels without one of the above; may be empty.
+  std::function<std::optional<Schedule>(const Descriptor &, const Target &)> tuned;
 };
 
 struct RunnerOptions {
