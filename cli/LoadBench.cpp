@@ -26,7 +26,7 @@ struct Arguments {
   std::string target = "sm_90a", nvrtc, tuned;
   std::vector<int64_t> tokens;
   unsigned threads = 0;
-  int repeats = 5;
+  int repeats = 5, blocks = 1;
 };
 
 /// A folder that is gone afterwards.
@@ -170,14 +170,17 @@ Status repackAll(const Checkpoint &checkpoint, const std::shared_ptr<Dispatcher>
   return Status();
 }
 
-void printWeights(double seconds, const std::vector<std::unique_ptr<Linear>> &linears) {
+void printWeights(std::string_view what, double seconds,
+                  const std::vector<std::unique_ptr<Linear>> &linears) {
   int64_t bytes = 0;
   for (const auto &linear : linears)
     bytes += linear->deviceBytes();
-  printRow("weights copied and repacked", seconds,
+  printRow(what, seconds,
            fmt::format("{} layers, {}, {:.1f} GB/s", linears.size(), formatBytes(bytes),
                        double(bytes) / seconds / 1e9));
 }
+
+constexpr const char *kFromHost = "weights copied and repacked";
 
 Status benchModelWeights(const std::string &model, const std::shared_ptr<Dispatcher> &dispatcher) {
   GPTQC_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(model));
@@ -185,32 +188,52 @@ Status benchModelWeights(const std::string &model, const std::shared_ptr<Dispatc
   Status status;
   const double seconds = secondsOf([&] { status = repackAll(checkpoint, dispatcher, linears); });
   GPTQC_TRY(status);
-  printWeights(seconds, linears);
+  printWeights(kFromHost, seconds, linears);
   return Status();
 }
 
-/// One layer of each descriptor that has whole words and no act-order.
-Status benchPlainWeights(const std::vector<Descriptor> &layers,
-                         const std::shared_ptr<Dispatcher> &dispatcher) {
+/// The layers as often as a model has blocks.
+Status repackPlain(std::string_view what, const std::vector<LinearPart> &parts, int blocks,
+                   const std::shared_ptr<Dispatcher> &dispatcher) {
   GPTQC_ASSIGN(const Stream stream, Stream::create(dispatcher->device()));
   std::vector<std::unique_ptr<Linear>> linears;
-  double seconds = 0;
-  for (const Descriptor &d : layers) {
-    if (d.actOrder || d.k % 32 != 0)
-      continue;
-    GPTQC_ASSIGN(const PlainLayer plain, PlainLayer::of(d));
-    Status status;
-    seconds += secondsOf([&] {
-      auto linear = Linear::create(dispatcher, {&plain.part, 1}, {}, false, stream);
+  Status status;
+  const double seconds = secondsOf([&] {
+    for (size_t i = 0; i < parts.size() * size_t(blocks) && status.ok(); ++i) {
+      auto linear = Linear::create(dispatcher, {&parts[i % parts.size()], 1}, {}, false, stream);
       status = linear.status();
       if (linear.ok())
         linears.push_back(std::move(*linear));
-    });
-    GPTQC_TRY(status);
-  }
-  if (!linears.empty())
-    printWeights(seconds, linears);
+    }
+  });
+  GPTQC_TRY(status);
+  printWeights(what, seconds, linears);
   return Status();
+}
+
+/// Layers of the descriptors that have whole words and no act-order.
+Status benchPlainWeights(const std::vector<Descriptor> &layers, int blocks,
+                         const std::shared_ptr<Dispatcher> &dispatcher) {
+  std::vector<PlainLayer> plain;
+  std::vector<LinearPart> parts;
+  for (const Descriptor &d : layers)
+    if (!d.actOrder && d.k % 32 == 0) {
+      GPTQC_ASSIGN(PlainLayer layer, PlainLayer::of(d));
+      plain.push_back(std::move(layer));
+      parts.push_back(plain.back().part);
+    }
+  if (parts.empty())
+    return Status();
+  GPTQC_TRY(dispatcher->repack().status()); // its module is loaded
+  GPTQC_TRY(repackPlain(kFromHost, parts, blocks, dispatcher));
+  std::vector<DeviceBuffer> words;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    GPTQC_ASSIGN(DeviceBuffer buffer, DeviceBuffer::upload(dispatcher->device(), plain[i].words));
+    parts[i].words = reinterpret_cast<const void *>(buffer.address());
+    parts[i].onDevice = true;
+    words.push_back(std::move(buffer));
+  }
+  return repackPlain("repacked from GPU memory", parts, blocks, dispatcher);
 }
 
 /// Code into the GPU, and the model's weights through the repack kernels.
@@ -237,7 +260,7 @@ Status benchGpu(const Arguments &arguments, Compiler &compiler,
   GPTQC_TRY(status);
   printRow("loaded into the GPU", loading, device->info().fullName);
   GPTQC_TRY(benchDispatch(compiler, dispatcher));
-  return arguments.layers.model.empty() ? benchPlainWeights(layers, dispatcher)
+  return arguments.layers.model.empty() ? benchPlainWeights(layers, arguments.blocks, dispatcher)
                                         : benchModelWeights(arguments.layers.model, dispatcher);
 }
 
@@ -325,6 +348,10 @@ void registerLoadBench(CLI::App &app, Outcome &outcome) {
       ->delimiter(',')
       ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   command->add_option("--tuned", a.tuned, "Tuning records: schedules where they have one");
+  command
+      ->add_option("--blocks", a.blocks,
+                   "Without MODEL: weights of each layer this often, as the blocks of a model")
+      ->check(CLI::Range(1, 1000));
   command->add_option("--threads", a.threads, "Threads; 0: all cores");
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");
   command->callback([arguments, &outcome] { outcome.status = loadBench(*arguments); });

@@ -6,6 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/cpu/Executor.h"
+#include "tests/runtime/dispatch/ExactLayer.h"
+
 namespace gptqc {
 namespace {
 
@@ -145,6 +148,61 @@ TEST(LayerPartsTest, APermutedXNeedsNoActOrderKernel) {
   EXPECT_EQ(sorted, all);
   const QuantizedMatrix plain = makeLayer({});
   EXPECT_TRUE(joinParts({&plain, 1}, {.xIsPermuted = true})->columns.empty());
+}
+
+/// What a rank runs: its share of the codes, packed.
+PackedWeights packShare(const QuantizedMatrix &layer, const LayerShape &shape) {
+  QuantizedMatrix share = shape.facts;
+  for (int64_t k = 0; k < share.descriptor.k; ++k) {
+    const int64_t source = shape.columns.empty() ? k : shape.columns[size_t(k)];
+    const auto row = layer.codes.begin() + source * layer.descriptor.n + shape.rows[0].first;
+    share.codes.insert(share.codes.end(), row, row + shape.rows[0].count);
+  }
+  return packWeights(share);
+}
+
+/// [m, outputs] for x [m, all input features].
+std::vector<double> runShare(const QuantizedMatrix &layer, const LayerShape &shape, int64_t m,
+                             const std::vector<uint16_t> &x) {
+  const PackedWeights packed = packShare(layer, shape);
+  const auto executor = Executor::create(packed);
+  EXPECT_TRUE(executor.ok()) << executor.status().message();
+  std::vector<uint16_t> y(size_t(m * shape.facts.descriptor.n));
+  const std::vector<uint16_t> own =
+      shape.columns.empty() ? x : gatherColumns(x, layer.descriptor.k, shape.columns);
+  EXPECT_TRUE(
+      executor->run(own.data(), shape.facts.descriptor.k, m, y.data(), shape.facts.descriptor.n)
+          .ok());
+  return numbersOf(y);
+}
+
+TEST(LayerPartsTest, SharesRunAsTheLayerExactly) {
+  constexpr int64_t kTokens = 3;
+  for (const ExactSpec &spec : {ExactSpec{.sym = true}, ExactSpec{.actOrder = true, .bias = true},
+                                ExactSpec{.bits = 3, .groupSize = 128, .actOrder = true},
+                                ExactSpec{.bits = 8, .k = 768, .groupSize = 32, .bias = true}}) {
+    const QuantizedMatrix layer = exactLayer(spec);
+    const std::vector<uint16_t> x = exactInputs(kTokens, spec.k, 3);
+    const std::vector<double> want = exactOutputs(layer, numbersOf(x));
+    for (const int64_t ranks : {1, 2, 4}) {
+      const int64_t part = spec.n / ranks;
+      std::vector<double> sum(want.size());
+      for (int64_t rank = 0; rank < ranks; ++rank) {
+        const auto rows = joinParts({&layer, 1}, {.rows = {rank, ranks}});
+        ASSERT_TRUE(rows.ok()) << rows.status().message();
+        const std::vector<double> own = runShare(layer, *rows, kTokens, x);
+        for (int64_t i = 0; i < kTokens * part; ++i)
+          EXPECT_EQ(own[size_t(i)], want[size_t(i / part * spec.n + rank * part + i % part)]);
+        const auto columns =
+            joinParts({&layer, 1}, {.columns = {rank, ranks}, .xIsPermuted = true});
+        ASSERT_TRUE(columns.ok()) << columns.status().message();
+        const std::vector<double> partial = runShare(layer, *columns, kTokens, x);
+        for (size_t i = 0; i < sum.size(); ++i)
+          sum[i] += partial[i];
+      }
+      EXPECT_EQ(sum, want) << layer.descriptor.print() << " in " << ranks << " shares of K";
+    }
+  }
 }
 
 TEST(LayerPartsTest, CutsThatCannotBe) {
