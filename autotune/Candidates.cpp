@@ -47,4 +47,11 @@ std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &ta
   return chosen;
 }
 
+const TuningRecord *nearestLegal(const Records &records, const Descriptor &point,
+                                 const Target &target) {
+  return records.nearest(point, target, [&](const Schedule &schedule) {
+    return ScheduleSpace::check(point, target, schedule).ok();
+  });
+}
+
 } // namespace gptqc

@@ -4,9 +4,7 @@
 
 #include <vector>
 
-#include "runtime/core/Descriptor.h"
-#include "runtime/core/Schedule.h"
-#include "runtime/core/Target.h"
+#include "autotune/records/Records.h"
 
 namespace gptqc {
 
@@ -15,6 +13,10 @@ namespace gptqc {
 /// rest in the model's order. No schedule twice.
 std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &target,
                                        const std::vector<Schedule> &hints, int count);
+
+/// Records::nearest among the schedules that the compiler accepts for `point` today.
+const TuningRecord *nearestLegal(const Records &records, const Descriptor &point,
+                                 const Target &target);
 
 } // namespace gptqc
 

@@ -6,9 +6,8 @@
 #include <memory>
 #include <set>
 
-#include "autotune/records/Records.h"
+#include "autotune/Candidates.h"
 #include "cli/check/DescriptorFile.h"
-#include "compiler/schedule/ScheduleSpace.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/core/Log.h"
 #include "runtime/core/Parallel.h"
@@ -151,9 +150,7 @@ Result<ScheduleLookup> tunedLookup(const std::string &recordsFile) {
   return ScheduleLookup([shared](const Descriptor &descriptor, const Target &target) {
     const TuningRecord *found = shared->best(descriptor, target);
     if (!found)
-      found = shared->nearest(descriptor, target, [&](const Schedule &schedule) {
-        return ScheduleSpace::check(descriptor, target, schedule).ok();
-      });
+      found = nearestLegal(*shared, descriptor, target);
     return found ? std::optional(found->schedule) : std::nullopt;
   });
 }

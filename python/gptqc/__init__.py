@@ -7,7 +7,8 @@ from gptqc._errors import (CompileError, CorruptDataError, DeviceError, Error, I
                            InvalidArgumentError, NotFoundError, UnsupportedError)
 from gptqc.checkpoint import Checkpoint, Finding, Layer, open  # pylint: disable=redefined-builtin
 from gptqc.context import Context, device_count
-from gptqc.kernels import Kernel, PackSummary, compile, emit, pack  # pylint: disable=redefined-builtin
+from gptqc.kernels import Kernel, PackSummary, TunedPoint, TuneSummary
+from gptqc.kernels import compile, emit, pack, tune  # pylint: disable=redefined-builtin
 from gptqc.linear import Linear
 from gptqc.models import Evaluation, Tokenizer, evaluate, generate, load_tokens
 from gptqc.quantization import QuantizeReport, quantize
@@ -18,6 +19,7 @@ __version__: str = _core.__version__
 __all__ = [
     "Checkpoint", "CompileError", "Context", "CorruptDataError", "DeviceError", "Error", "Evaluation", "Finding",
     "Hessian", "InputOutputError", "InternalError", "InvalidArgumentError", "Kernel", "Layer", "Linear",
-    "NotFoundError", "PackSummary", "QuantizeReport", "Solution", "Tokenizer", "UnsupportedError", "compile",
-    "device_count", "emit", "evaluate", "generate", "load_tokens", "open", "pack", "quantize", "solve",
+    "NotFoundError", "PackSummary", "QuantizeReport", "Solution", "Tokenizer", "TuneSummary", "TunedPoint",
+    "UnsupportedError", "compile",
+    "device_count", "emit", "evaluate", "generate", "load_tokens", "open", "pack", "quantize", "solve", "tune",
 ]

@@ -1,4 +1,4 @@
-"""Compiling kernels ahead of time: stages of one, all of a model, packs. Needs NVRTC, but no GPU."""
+"""Compiling kernels ahead of time: stages of one, all of a model, packs. Needs NVRTC, but no GPU; tuning needs both."""
 
 from __future__ import annotations
 
@@ -43,6 +43,27 @@ class PackSummary:
     code_bytes: int
 
 
+@dataclass(frozen=True)
+class TunedPoint:
+    """The fastest schedule of a descriptor and M bucket, and the one that the untuned compiler takes; `gain` is the
+    latter's time over the former's (0: not measured). `measured` schedules ran, `refused` ones could not."""
+    descriptor: str
+    schedule: str
+    microseconds: float
+    default_schedule: str
+    gain: float
+    measured: int
+    refused: int
+
+
+@dataclass(frozen=True)
+class TuneSummary:
+    """What a call of tune added to the records; `left` points remain because the budget was spent."""
+    records: str
+    points: list[TunedPoint]
+    left: int
+
+
 def emit(descriptor: str, target: str = "sm_90a", *, stage: str = "cuda", schedule: str = "",
          nvrtc: Optional[str] = None) -> str:
     """The text of one stage of a kernel: "gptq" and "tile" (MLIR), "cuda", "ptx" or "report" (the latter two need
@@ -76,6 +97,27 @@ def pack(layers: Union[Path, Sequence[str]], output: Path, target: str = "sm_90a
     kernels, size = _core.pack(model, descriptors, fused, target, list(tokens), ptx, os.fspath(output),
                                _settings(nvrtc, cache, tuned, threads), report)
     return PackSummary(os.fspath(output), kernels, size)
+
+
+def tune(layers: Union[Path, Sequence[str]], records: Path, *, tokens: Sequence[int] = (), fused: bool = False,
+         budget: float = 0, per_kernel: float = 2, candidates: int = 24, shard: tuple[int, int] = (0, 1),
+         again: bool = False, nvrtc: Optional[str] = None, cache: Optional[str] = None, threads: int = 0,
+         seed: int = 1, progress: _progress.Progress = None) -> TuneSummary:
+    """Measures schedules for the kernels of a checkpoint folder, or of descriptors, on the first GPU, and appends what
+    it finds to the file `records`, which compile() and pack() take as `tuned`; points in it are skipped, except with
+    `again`. No `tokens`: all M buckets. `budget`: seconds after which no point is begun (0: none); `per_kernel`:
+    seconds of measuring a point; `candidates`: schedules that are measured for one; `shard`: (i, n), every n-th
+    point. Every point is on disk when `progress(done, total, descriptor)` hears of it, so a run that is interrupted
+    loses nothing. Raises DeviceError without a GPU, and the first error of a point at the end."""
+    _require_compiler()
+    model, descriptors = _source(layers)
+    settings = {
+        **_settings(nvrtc, cache, None, threads), "model": model, "descriptors": descriptors, "fused": fused,
+        "records": os.fspath(records), "tokens": list(tokens), "budget": budget, "per_kernel": per_kernel,
+        "candidates": candidates, "shard": shard[0], "shards": shard[1], "again": again, "seed": seed,
+    }
+    points, left = _core.tune(settings, _progress.callback(progress, "tune"))
+    return TuneSummary(os.fspath(records), [TunedPoint(**facts) for facts in points], left)
 
 
 def _require_compiler() -> None:

@@ -15,6 +15,7 @@ void bindModels(nanobind::module_ &module);
 void bindGenerate(nanobind::module_ &module);
 #ifdef GPTQC_PYTHON_COMPILER
 void bindKernels(nanobind::module_ &module);
+void bindTune(nanobind::module_ &module);
 #endif
 
 } // namespace gptqc::python

@@ -50,6 +50,7 @@ NB_MODULE(_core, module) {
   bindGenerate(module);
 #ifdef GPTQC_PYTHON_COMPILER
   bindKernels(module);
+  bindTune(module);
   module.attr("has_compiler") = true;
 #else
   module.attr("has_compiler") = false;

@@ -19,6 +19,13 @@ def has_nvrtc():
     return True
 
 
+def gpu_is_there():
+    try:
+        return gptqc.device_count() > 0
+    except gptqc.DeviceError:
+        return False
+
+
 @unittest.skipUnless(_core.has_compiler, "built without the compiler")
 class KernelsTest(FolderTest):
     def test_stages(self):
@@ -51,6 +58,31 @@ class KernelsTest(FolderTest):
         self.assertEqual(summary.kernels, 2)  # the layer's, and the one that repacks weights
         with safe_open(path, "numpy") as file:
             self.assertEqual(len(file.keys()), summary.kernels)
+
+    def test_tune(self):
+        path = os.path.join(self.folder, "records.txt")
+        wrong = gptqc.InvalidArgumentError
+        self.assertRefuses(wrong, ["w9"], gptqc.tune, [LAYER.replace("w4", "w9")], path)
+        self.assertRefuses(wrong, ["shard 4 of 4"], gptqc.tune, LAYER, path, shard=(4, 4))
+        self.assertRefuses(wrong, ["0 candidates"], gptqc.tune, LAYER, path, candidates=0)
+        self.assertRefuses(gptqc.NotFoundError, ["nowhere"], gptqc.tune, os.path.join(self.folder, "nowhere"), path)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("no record\n")
+        self.assertRefuses(wrong, [path], gptqc.tune, LAYER, path)
+        os.remove(path)
+        if not gpu_is_there():
+            self.assertRefuses(gptqc.DeviceError, ["CUDA driver"], gptqc.tune, LAYER, path)
+            self.assertFalse(os.path.exists(path))
+            return
+        events = []
+        summary = gptqc.tune(LAYER, path, candidates=3, per_kernel=0.2, cache="",
+                             progress=lambda *event: events.append(event))
+        self.assertEqual((summary.left, len(summary.points)), (0, 1))
+        self.assertEqual(events, [(1, 1, summary.points[0].descriptor)])
+        self.assertGreater(summary.points[0].microseconds, 0)
+        self.assertEqual(gptqc.tune(LAYER, path).points, [])  # it has its record
+        tuned = gptqc.compile([LAYER], "sm_90a", tokens=[1], cache="", tuned=path)
+        self.assertEqual(tuned[0].schedule, summary.points[0].schedule)
 
     def test_nvrtc_among_python_packages(self):
         before = {name: os.environ.pop(name, None) for name in ("GPTQC_NVRTC", "CUDA_HOME", "CUDA_PATH")}
