@@ -74,9 +74,12 @@ Status DeviceBuffer::write(const void *data, int64_t bytes, int64_t offset) {
   if (bytes == 0)
     return Status();
   const ContextScope scope(*device);
-  return device->check(
+  GPTQC_TRY(device->check(
       device->api().cuMemcpyHtoD_v2(pointer + CuDevicePtr(offset), data, size_t(bytes)),
-      "copy to the GPU");
+      "copy to the GPU"));
+  // From pageable memory the call returns when the data are staged. The transfer itself is work of
+  // the default stream, which our streams do not wait for.
+  return device->check(device->api().cuStreamSynchronize(nullptr), "copy to the GPU");
 }
 
 Status DeviceBuffer::read(void *data, int64_t bytes, int64_t offset) const {

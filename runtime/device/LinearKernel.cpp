@@ -64,6 +64,7 @@ Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t 
   const uint64_t sizes[] = {uint64_t(kernelDescriptor.k), uint64_t(tokens)};
   const uint64_t stride[] = {uint64_t(tokens > 1 ? ldx * kElementBytes : alignedRow)};
   const unsigned box[] = {64, unsigned(facts.xBoxRows)}, step[] = {1, 1};
+  const ContextScope scope(device);
   return device.check(device.api().cuTensorMapEncodeTiled(
                           &map, isHalf ? kFloat16 : kBFloat16, 2, reinterpret_cast<void *>(x),
                           sizes, stride, box, step, 0, kSwizzle128, kPromote256, 0),

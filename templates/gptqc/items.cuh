@@ -20,12 +20,12 @@ GPTQC_DEVICE void cluster_barrier() {
   cluster_wait();
 }
 
-/// Ends a block: none leaves while another of its cluster may still reach its shared memory. All
-/// threads call it.
+/// Ends a block: none leaves while another of its cluster may still reach its shared memory. An
+/// arrival that released nothing could overtake what this thread sent to other blocks, and they
+/// would end before it lands. All threads call it.
 GPTQC_DEVICE void leave_cluster() {
   warp_barrier();
-  cluster_arrive_relaxed();
-  cluster_wait();
+  cluster_barrier();
 }
 
 } // namespace gptqc

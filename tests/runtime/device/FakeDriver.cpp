@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <vector>
 
 using gptqc::FakeState;
 
@@ -14,6 +15,20 @@ namespace {
 FakeState state;
 void *currentContext = nullptr;
 int contextObject, graphObject;
+
+/// Copies from the host that have returned, but not reached the device: it sees them when the
+/// default stream is synchronized, as with pageable memory.
+struct Transfer {
+  uint64_t to;
+  std::vector<char> data;
+};
+std::vector<Transfer> transfers;
+
+void finishTransfers() {
+  for (const Transfer &transfer : transfers)
+    std::memcpy(reinterpret_cast<void *>(transfer.to), transfer.data.data(), transfer.data.size());
+  transfers.clear();
+}
 
 int failureOf(const char *symbol) { return state.failing == symbol ? state.failure : 0; }
 
@@ -31,6 +46,12 @@ size_t argumentBytes(const std::string &entry) {
 #define FAKE(name)                                                                                 \
   if (const int failure = failureOf(#name))                                                        \
   return failure
+
+// As the driver, which knows by the thread's context alone whose call it is.
+#define FAKE_IN_CONTEXT(name)                                                                      \
+  FAKE(name);                                                                                      \
+  if (currentContext != &contextObject)                                                            \
+  return 201 // CUDA_ERROR_INVALID_CONTEXT
 
 // The names are the driver's.
 // NOLINTBEGIN(readability-identifier-naming)
@@ -96,6 +117,7 @@ int cuCtxSetCurrent(void *context) {
   return 0;
 }
 int cuCtxSynchronize() {
+  finishTransfers();
   ++state.synchronizations;
   return 0;
 }
@@ -105,9 +127,7 @@ int cuMemGetInfo_v2(size_t *available, size_t *total) {
   return 0;
 }
 int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
-  FAKE(cuMemAlloc_v2);
-  if (currentContext != &contextObject)
-    return 201; // CUDA_ERROR_INVALID_CONTEXT
+  FAKE_IN_CONTEXT(cuMemAlloc_v2);
   *pointer = reinterpret_cast<uint64_t>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
   state.memory[*pointer] = bytes;
   ++state.allocations;
@@ -115,32 +135,38 @@ int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
   return 0;
 }
 int cuMemFree_v2(uint64_t pointer) {
+  finishTransfers();
   state.memory.erase(pointer);
   std::free(reinterpret_cast<void *>(pointer));
   --state.allocations;
   return 0;
 }
 int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
-  FAKE(cuMemcpyHtoD_v2);
-  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+  FAKE_IN_CONTEXT(cuMemcpyHtoD_v2);
+  std::memset(reinterpret_cast<void *>(to), 0xcd, bytes);
+  const auto *first = static_cast<const char *>(from);
+  transfers.push_back({to, std::vector<char>(first, first + bytes)});
   return 0;
 }
 int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  finishTransfers();
   std::memcpy(to, reinterpret_cast<void *>(from), bytes);
   return 0;
 }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *) {
-  return cuMemcpyHtoD_v2(to, from, bytes);
+  std::memcpy(reinterpret_cast<void *>(to), from, bytes);
+  return 0;
 }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *) {
-  return cuMemcpyDtoH_v2(to, from, bytes);
+  std::memcpy(to, reinterpret_cast<void *>(from), bytes);
+  return 0;
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *) {
   std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
   return 0;
 }
 int cuMemcpy2DAsync_v2(const gptqc::CuMemcpy2D *copy, void *) {
-  FAKE(cuMemcpy2DAsync_v2);
+  FAKE_IN_CONTEXT(cuMemcpy2DAsync_v2);
   ++state.copies2d;
   const auto *from = copy->sourceType == gptqc::CuMemcpy2D::kHost
                          ? static_cast<const char *>(copy->sourceHost)
@@ -169,9 +195,12 @@ int cuStreamDestroy_v2(void *stream) {
   --state.streams;
   return 0;
 }
-int cuStreamSynchronize(void *) {
-  FAKE(cuStreamSynchronize);
-  ++state.synchronizations;
+int cuStreamSynchronize(void *stream) {
+  FAKE_IN_CONTEXT(cuStreamSynchronize);
+  if (stream)
+    ++state.synchronizations;
+  else
+    finishTransfers();
   return 0;
 }
 int cuStreamBeginCapture_v2(void *, int) {
@@ -180,7 +209,7 @@ int cuStreamBeginCapture_v2(void *, int) {
 }
 int cuThreadExchangeStreamCaptureMode(int *) { return 0; }
 int cuStreamEndCapture(void *, void **graph) {
-  FAKE(cuStreamEndCapture);
+  FAKE_IN_CONTEXT(cuStreamEndCapture);
   state.capturing = false;
   *graph = &graphObject;
   ++state.graphs;
@@ -188,7 +217,7 @@ int cuStreamEndCapture(void *, void **graph) {
 }
 #ifndef FAKE_OLD
 int cuGraphInstantiateWithFlags(void **executable, void *, unsigned long long) {
-  FAKE(cuGraphInstantiateWithFlags);
+  FAKE_IN_CONTEXT(cuGraphInstantiateWithFlags);
   *executable = std::malloc(1);
   ++state.graphs;
   return 0;
@@ -224,7 +253,7 @@ int cuEventElapsedTime(float *milliseconds, void *, void *) {
   return 0;
 }
 int cuModuleLoadData(void **module, const void *) {
-  FAKE(cuModuleLoadData);
+  FAKE_IN_CONTEXT(cuModuleLoadData);
   ++state.moduleLoads;
   *module = std::malloc(1);
   ++state.modules;
@@ -236,7 +265,7 @@ int cuModuleUnload(void *module) {
   return 0;
 }
 int cuModuleGetFunction(void **function, void *, const char *name) {
-  FAKE(cuModuleGetFunction);
+  FAKE_IN_CONTEXT(cuModuleGetFunction);
   static std::map<std::string, int> functions;
   *function = const_cast<char *>(functions.emplace(name, 0).first->first.c_str());
   return 0;
@@ -260,7 +289,7 @@ int cuOccupancyMaxActiveClusters(int *clusters, void *, const gptqc::CuLaunchCon
 int cuTensorMapEncodeTiled(void *map, int, unsigned, void *base, const uint64_t *sizes,
                            const uint64_t *strides, const unsigned *box, const unsigned *, int, int,
                            int, int) {
-  FAKE(cuTensorMapEncodeTiled);
+  FAKE_IN_CONTEXT(cuTensorMapEncodeTiled);
   const uint64_t facts[] = {
       reinterpret_cast<uint64_t>(base), sizes[0], sizes[1], strides[0], box[0], box[1]};
   std::memcpy(map, facts, sizeof facts);
@@ -268,7 +297,7 @@ int cuTensorMapEncodeTiled(void *map, int, unsigned, void *base, const uint64_t 
 }
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
                    unsigned, unsigned shared, void *, void **parameters, void **) {
-  FAKE(cuLaunchKernel);
+  FAKE_IN_CONTEXT(cuLaunchKernel);
   ++state.launchCount;
   if (!state.record)
     return 0;
