@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "runtime/cpu/Compare.h"
 #include "runtime/cpu/Synthetic.h"
 
 namespace gptqc::cli {
@@ -89,19 +88,20 @@ Result<PointKernel> PointKernel::create(const BenchPoint &point, LinearKernel li
   return made;
 }
 
-Status PointKernel::run(int copy) const {
-  return run(copy, paddedX.address() ? paddedX.address() : point->activations(), stride);
+Status PointKernel::run(int copy, bool overlaps) const {
+  return run(copy, paddedX.address() ? paddedX.address() : point->activations(), stride, overlaps);
 }
 
-Status PointKernel::run(int copy, CuDevicePtr from, int64_t ldx) const {
+Status PointKernel::run(int copy, CuDevicePtr from, int64_t ldx, bool overlaps) const {
   return kernel.run(point->layer->copies()[size_t(copy)], from, ldx, point->m, y.address(),
-                    kernel.descriptor().outputColumns(), workspace, point->context->stream());
+                    kernel.descriptor().outputColumns(), workspace, point->context->stream(),
+                    overlaps);
 }
 
 Result<double> PointKernel::check() {
   const Descriptor &d = kernel.descriptor();
   const Stream &stream = point->context->stream();
-  GPTQC_TRY(y.fill16(kPoison, stream));
+  GPTQC_TRY(poison());
   for (size_t copy = 0; copy < point->layer->copies().size(); ++copy)
     GPTQC_TRY(run(int(copy)));
   GPTQC_TRY(stream.synchronize().withContext(fmt::format("kernel `{}`", kernel.schedule())));

@@ -7,6 +7,7 @@
 
 #include "cli/bench/GraphTimer.h"
 #include "cli/check/CudaReference.h"
+#include "runtime/cpu/Compare.h"
 
 namespace gptqc::cli {
 
@@ -69,11 +70,13 @@ public:
   Workload workload() const;
 
   /// One run with copy `copy` of the weights, on the point's activations or on X elsewhere, which
-  /// has the kernel's alignment.
-  Status run(int copy) const;
-  Status run(int copy, CuDevicePtr x, int64_t ldx) const;
+  /// has the kernel's alignment. `overlaps` as in LinearKernel::run.
+  Status run(int copy, bool overlaps = false) const;
+  Status run(int copy, CuDevicePtr x, int64_t ldx, bool overlaps) const;
   /// [m, output columns], without gaps.
-  CuDevicePtr output() const { return y.address(); }
+  const DeviceBuffer &output() const { return y; }
+  /// Makes all outputs kPoison, in stream order.
+  Status poison() { return y.fill16(kPoison, point->context->stream()); }
 
 private:
   PointKernel(const BenchPoint &point, LinearKernel kernel)

@@ -42,7 +42,9 @@ struct Link {
   CuDevicePtr x = 0; ///< the output of the link in front; 0: activations of its own
   int64_t ldx = 0;
 
-  Status launch(int copy) const { return x ? kernel->run(copy, x, ldx) : kernel->run(copy); }
+  Status launch(int copy, bool overlaps) const {
+    return x ? kernel->run(copy, x, ldx, overlaps) : kernel->run(copy, overlaps);
+  }
 };
 
 /// Whether a layer can read its X out of the output of the one in front.
@@ -90,7 +92,7 @@ private:
       link.kernel = std::make_unique<PointKernel>(std::move(kernel));
       GPTQC_TRY(link.kernel->check().status());
       if (i > 0 && continues(*kernels[i - 1], *kernels[i])) {
-        link.x = links.back().kernel->output();
+        link.x = links.back().kernel->output().address();
         link.ldx = kernels[i - 1]->descriptor().outputColumns();
       }
       links.push_back(std::move(link));
@@ -113,18 +115,47 @@ private:
   }
 
   /// One launch is all layers.
-  Workload ours() const {
+  Workload ours(bool overlaps) const {
     int64_t bytes = 0;
     for (const auto &layer : layers)
       bytes += layer->layer.copies().front().bytes();
     Workload work;
     work.copies = blocksOf(bytes);
-    work.launch = [this](int copy) -> Status {
+    work.launch = [this, overlaps](int copy) -> Status {
       for (size_t i = 0; i < links.size(); ++i)
-        GPTQC_TRY(links[i].launch(copy % int(layers[i]->layer.copies().size())));
+        GPTQC_TRY(links[i].launch(copy % int(layers[i]->layer.copies().size()), overlaps));
       return {};
     };
     return work;
+  }
+
+  /// The outputs of all layers behind two blocks, into poisoned memory.
+  Result<std::vector<std::vector<uint16_t>>> outputs(bool overlaps) const {
+    const Stream &stream = bench.cuda().stream();
+    for (const Link &link : links)
+      GPTQC_TRY(link.kernel->poison());
+    const Workload work = ours(overlaps);
+    for (int block = 0; block < 2; ++block)
+      GPTQC_TRY(work.launch(block));
+    GPTQC_TRY(stream.synchronize().withContext("the chain"));
+    std::vector<std::vector<uint16_t>> values;
+    for (const Link &link : links) {
+      GPTQC_ASSIGN(std::vector<uint16_t> one, link.kernel->output().download<uint16_t>());
+      values.push_back(std::move(one));
+    }
+    return values;
+  }
+
+  /// Overlap changes no bit, or a kernel touches what it has not waited for.
+  Status checkOverlap() const {
+    GPTQC_ASSIGN(const auto expected, outputs(false));
+    GPTQC_ASSIGN(const auto found, outputs(true));
+    for (size_t i = 0; i < links.size(); ++i)
+      if (found[i] != expected[i])
+        return makeError(Code::Internal,
+                         "wrong result of `{}` (`{}`) with programmatic launch, not timed",
+                         row.layers[i].descriptor.print(), row.layers[i].schedule);
+    return {};
   }
 
   Workload denseChain() const {
@@ -143,7 +174,10 @@ private:
   }
 
   Status measure() {
-    std::vector<Workload> workloads = {ours()};
+    const bool canOverlap = bench.cuda().device().target().hasProgrammaticLaunch();
+    if (canOverlap)
+      GPTQC_TRY(checkOverlap());
+    std::vector<Workload> workloads = {ours(false), ours(canOverlap)};
     row.blocks = workloads.front().copies;
     for (size_t i = 0; i < layers.size(); ++i) {
       workloads.push_back(links[i].kernel->workload());
@@ -156,9 +190,11 @@ private:
       workloads.push_back(denseChain());
     GPTQC_ASSIGN(const std::vector<Timing> timings, timer.measure(workloads));
     row.time = timings[0];
+    if (canOverlap)
+      row.overlapped = timings[1];
     for (size_t i = 0; i < layers.size(); ++i) {
-      row.layers[i].time = timings[1 + 2 * i];
-      row.layers[i].floor = timings[2 + 2 * i];
+      row.layers[i].time = timings[2 + 2 * i];
+      row.layers[i].floor = timings[3 + 2 * i];
     }
     if (!denseRuns.empty())
       row.dense = timings.back();

@@ -24,9 +24,10 @@ struct ChainRow {
   int blocks = 0; ///< copies of the weights that take turns
   std::vector<ChainLayer> layers;
   Timing time;
-  std::optional<Timing> dense; ///< cuBLASLt, the same layers in one graph
-  std::string note;            ///< why `dense` is missing, when it should not be
-  Status error;                ///< when the chain could not be measured
+  std::optional<Timing> overlapped; ///< with programmatic dependent launch, where the GPU has it
+  std::optional<Timing> dense;      ///< cuBLASLt, the same layers in one graph
+  std::string note;                 ///< why `dense` is missing, when it should not be
+  Status error;                     ///< when the chain could not be measured
 
   /// The sum of the layers' read floors.
   double floor() const;

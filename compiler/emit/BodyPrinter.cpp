@@ -180,6 +180,9 @@ void BodyPrinter::printCall(mlir::Operation *op) {
         printCopy(o.getGather() ? "gather_activations" : "copy_activations",
                   "gptqc/copy_activations.cuh", o);
       })
+      .Case([&](tile::AwaitPredecessorsOp) {
+        call("gptqc/predecessors.cuh", "await_predecessors();");
+      })
       .Case([&](tile::CommitOp) { call("gptqc/ptx/cp_async.cuh", "commit_copies();"); })
       .Case([&](tile::WaitOp o) {
         call("gptqc/ptx/cp_async.cuh", "wait_copies<{}>();", o.getPending());

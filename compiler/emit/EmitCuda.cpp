@@ -21,6 +21,7 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
   source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(descriptor, schedule) +
             "\n} // namespace\n\n";
   result.launch = launchFacts(descriptor, schedule);
+  result.launch.overlaps = kernel.getTarget().getValue().hasProgrammaticLaunch();
   source += fmt::format(
       "extern \"C\" __global__ void __launch_bounds__({}, 1){}\n"
       "{}(const __grid_constant__ gptqc::linear_args args{}) {{\n"

@@ -74,6 +74,7 @@ void KernelBuilder::placeBlock() {
   Value split = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Split);
   firstTile = tile::FirstKTileOp::create(builder, loc, index, split);
   lastTile = tile::LastKTileOp::create(builder, loc, index, split);
+  tile::AwaitPredecessorsOp::create(builder, loc);
 }
 
 /// for steps by flush: load X fragments; for n16 tiles: dequantize, multiply, scale, add.

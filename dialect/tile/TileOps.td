@@ -54,6 +54,11 @@ def Tile_LastKTileOp : Tile_Op<"last_k_tile"> {
   let assemblyFormat = "$split attr-dict";
 }
 
+def Tile_AwaitPredecessorsOp : Tile_Op<"await_predecessors"> {
+  let summary = "wait for the kernels in front: what they write may be touched now";
+  let assemblyFormat = "attr-dict";
+}
+
 //===-- Storage -------------------------------------------------------------------------------------===//
 
 def Tile_SharedOp : Tile_Op<"shared"> {

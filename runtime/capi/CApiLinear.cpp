@@ -98,7 +98,7 @@ Result<LinearPart> partOf(const gptqc_tensors &t, const Device &device) {
 
 struct Plan {
   LayerPlan layer;
-  bool batchInvariant = false;
+  bool batchInvariant = false, overlaps = false;
 };
 
 Result<Plan> planOf(const gptqc_linear_options *options) {
@@ -111,6 +111,7 @@ Result<Plan> planOf(const gptqc_linear_options *options) {
   plan.layer.rows = {options->n_rank, std::max(1, options->n_ranks)};
   plan.layer.columns = {options->k_rank, std::max(1, options->k_ranks)};
   plan.batchInvariant = options->batch_invariant != 0;
+  plan.overlaps = options->overlaps != 0;
   return plan;
 }
 
@@ -118,8 +119,8 @@ Status create(gptqc_context &context, std::span<const LinearPart> parts,
               const gptqc_linear_options *options, const Stream &stream, gptqc_linear **linear) {
   GPTQC_ASSIGN(const Plan plan, planOf(options));
   auto made = std::make_unique<gptqc_linear>();
-  GPTQC_ASSIGN(made->linear,
-               Linear::create(context.dispatcher, parts, plan.layer, plan.batchInvariant, stream));
+  GPTQC_ASSIGN(made->linear, Linear::create(context.dispatcher, parts, plan.layer,
+                                            plan.batchInvariant, stream, plan.overlaps));
   made->descriptor = made->linear->descriptor().print();
   *linear = made.release();
   return Status();

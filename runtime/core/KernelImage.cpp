@@ -122,6 +122,7 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("item_tiles", image.launch.itemTiles, 1, 16);
   launch.flag("items_over_tokens", image.launch.itemsOverTokens);
   launch.number("x_box_rows", image.launch.xBoxRows, 0, 256);
+  launch.flag("overlaps", image.launch.overlaps);
   launch.flag("uses_permutation", image.launch.usesPermutation);
 
   HeaderReader resources(child("resources"));
@@ -161,6 +162,7 @@ nlohmann::json kernelFactsToJson(const KernelImage &image) {
             {"item_tiles", launch.itemTiles},
             {"items_over_tokens", launch.itemsOverTokens},
             {"x_box_rows", launch.xBoxRows},
+            {"overlaps", launch.overlaps},
             {"uses_permutation", launch.usesPermutation}}},
           {"resources",
            {{"registers", resources.registers},

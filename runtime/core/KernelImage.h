@@ -31,6 +31,7 @@ struct LaunchFacts {
   int itemTiles = 1;            ///< row tiles of an item
   bool itemsOverTokens = false; ///< items count token tiles too
   int xBoxRows = 0; ///< a second parameter maps X in boxes of so many rows x 64; 0: there is none
+  bool overlaps = false;        ///< may be launched before the kernel in front of it has ended
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
 
   bool operator==(const LaunchFacts &) const = default;

@@ -29,8 +29,10 @@ struct LinearArgs {
   int64_t ldy = 0;
   int32_t m = 0;
   int32_t counterBytes = 0; ///< kCounterBytes: where the partial sums begin in the workspace
+  int32_t overlaps = 0;     ///< not 0: launched before the kernel in front has ended
+  int32_t reserved = 0;
 };
-static_assert(sizeof(LinearArgs) == 96);
+static_assert(sizeof(LinearArgs) == 104);
 
 } // namespace gptqc
 

@@ -33,6 +33,7 @@ struct Target {
   int plannedSmCount() const;
   bool hasCpAsync() const { return capability >= 80; }
   bool hasClusters() const { return capability >= 90; }
+  bool hasProgrammaticLaunch() const { return capability >= 90; }
   bool hasWgmma() const { return capability == 90 && archSpecific; }
   bool hasBf16Mma() const { return capability >= 80; }
 };

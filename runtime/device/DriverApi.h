@@ -51,6 +51,7 @@ struct CuLaunchAttribute {
     struct {
       unsigned x, y, z;
     } cluster;
+    int programmaticStreamSerialization;
     char bytes[64];
   };
 };

@@ -114,8 +114,8 @@ Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t l
 }
 
 Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
-                         CuDevicePtr y, int64_t ldy, DeviceSpan workspace,
-                         const Stream &stream) const {
+                         CuDevicePtr y, int64_t ldy, DeviceSpan workspace, const Stream &stream,
+                         bool overlaps) const {
   if (m == 0)
     return Status();
   GPTQC_TRY(checkRun(layer, x, ldx, m, y, ldy, workspace));
@@ -123,6 +123,7 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
   layer.fill(args);
   args.workspace = workspace.address();
   args.counterBytes = int32_t(kCounterBytes);
+  args.overlaps = overlaps && facts.overlaps;
   args.ldx = ldx;
   args.ldy = ldy;
   const int64_t step = launchTokens();
@@ -135,7 +136,7 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     if (facts.xBoxRows > 0)
       GPTQC_TRY(mapX(map, args.x, ldx, tokens, stream.device()));
     GPTQC_TRY(kernel.launch(gridFor(tokens), facts.threads, &args, stream,
-                            facts.xBoxRows > 0 ? &map : nullptr));
+                            facts.xBoxRows > 0 ? &map : nullptr, args.overlaps != 0));
   }
   return Status();
 }

@@ -24,11 +24,13 @@ public:
   /// can be captured into a graph. `x` and `y` are device addresses with row strides in elements.
   /// The workspace was zeroed when it was made; every run leaves it fit for the next, of this
   /// kernel or another, on one stream at a time. M is run in several launches where the grid has a
-  /// limit. m = 0 does nothing. InvalidArgument for a layer of another descriptor, m outside the
-  /// kernel's range, short strides, X that is not aligned as the kernel needs, or a workspace that
-  /// is too small.
+  /// limit. m = 0 does nothing. With `overlaps` it may start, and read the layer, before the kernel
+  /// in front of it on the stream has ended, where the kernel and the GPU can; it waits before it
+  /// touches x, y and the workspace. InvalidArgument for a layer of another descriptor, m outside
+  /// the kernel's range, short strides, X that is not aligned as the kernel needs, or a workspace
+  /// that is too small.
   Status run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
-             int64_t ldy, DeviceSpan workspace, const Stream &stream) const;
+             int64_t ldy, DeviceSpan workspace, const Stream &stream, bool overlaps = false) const;
 
   const Descriptor &descriptor() const { return kernelDescriptor; }
   const LaunchFacts &launch() const { return facts; }

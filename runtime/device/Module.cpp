@@ -8,6 +8,7 @@ namespace {
 constexpr int kAttributeRegisters = 4, kAttributeMaxDynamicShared = 8; // CUfunction_attribute
 constexpr CuResult kNoBinaryForGpu = 209, kInvalidPtx = 218, kInvalidImage = 200;
 constexpr int kLaunchAttributeClusterDimension = 4; // CUlaunchAttributeID
+constexpr int kLaunchAttributeProgrammaticStreamSerialization = 6;
 constexpr int64_t kDefaultSharedBytes = 48 * 1024;
 
 } // namespace
@@ -68,7 +69,7 @@ Result<Function> Module::function(const std::string &entry, int64_t dynamicShare
 }
 
 Status Function::launch(const Grid &grid, int threads, const void *args, const Stream &stream,
-                        const void *second) const {
+                        const void *second, bool overlaps) const {
   const Device &device = module->device;
   if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > INT32_MAX || grid.y > 65535 ||
       grid.z > 65535)
@@ -77,9 +78,25 @@ Status Function::launch(const Grid &grid, int threads, const void *args, const S
   // The driver only reads the parameters.
   void *parameters[] = {const_cast<void *>(args), const_cast<void *>(second)};
   const ContextScope scope(device);
-  const CuResult result = device.api().cuLaunchKernel(
-      function, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(threads), 1, 1,
-      unsigned(dynamicShared), stream.handle(), parameters, nullptr);
+  CuResult result = 0;
+  if (overlaps) {
+    CuLaunchAttribute attribute = {};
+    attribute.id = kLaunchAttributeProgrammaticStreamSerialization;
+    attribute.programmaticStreamSerialization = 1;
+    CuLaunchConfig config = {};
+    config.gridX = unsigned(grid.x), config.gridY = unsigned(grid.y);
+    config.gridZ = unsigned(grid.z);
+    config.blockX = unsigned(threads), config.blockY = config.blockZ = 1;
+    config.sharedBytes = unsigned(dynamicShared);
+    config.stream = stream.handle();
+    config.attributes = &attribute;
+    config.attributeCount = 1;
+    result = device.api().cuLaunchKernelEx(&config, function, parameters, nullptr);
+  } else {
+    result = device.api().cuLaunchKernel(
+        function, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(threads), 1, 1,
+        unsigned(dynamicShared), stream.handle(), parameters, nullptr);
+  }
   return result == 0 ? Status() : device.check(result, fmt::format("launch of '{}'", entry));
 }
 

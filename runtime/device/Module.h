@@ -20,9 +20,10 @@ struct Grid {
 class Function {
 public:
   /// `args` is the kernel's parameter, a struct passed by value, copied during the call; so is
-  /// `second` where the kernel has two.
+  /// `second` where the kernel has two. With `overlaps` the kernel may start before the one in
+  /// front of it on the stream has ended (programmatic dependent launch; sm_90): it waits itself.
   Status launch(const Grid &grid, int threads, const void *args, const Stream &stream,
-                const void *second = nullptr) const;
+                const void *second = nullptr, bool overlaps = false) const;
 
   const std::string &name() const { return entry; }
   int64_t sharedBytes() const { return dynamicShared; }

@@ -105,7 +105,7 @@ Linear::Linear(std::shared_ptr<Dispatcher> dispatcher, DeviceLayer layer,
 Result<std::unique_ptr<Linear>> Linear::create(std::shared_ptr<Dispatcher> dispatcher,
                                                std::span<const LinearPart> parts,
                                                const LayerPlan &plan, bool batchInvariant,
-                                               const Stream &stream) {
+                                               const Stream &stream, bool overlaps) {
   std::vector<QuantizedMatrix> facts;
   for (const LinearPart &part : parts) {
     GPTQC_TRY(checkPart(part));
@@ -118,8 +118,10 @@ Result<std::unique_ptr<Linear>> Linear::create(std::shared_ptr<Dispatcher> dispa
                gatherWords(dispatcher->device(), parts, shape, stream, owned));
   GPTQC_ASSIGN(DeviceLayer layer, DeviceLayer::fromDevice(dispatcher->device(), *kernels,
                                                           shape.facts, source, stream));
-  return std::unique_ptr<Linear>(new Linear(std::move(dispatcher), std::move(layer),
+  std::unique_ptr<Linear> linear(new Linear(std::move(dispatcher), std::move(layer),
                                             std::move(shape.columns), batchInvariant));
+  linear->overlaps = overlaps;
+  return linear;
 }
 
 Descriptor Linear::kernelDescriptor(size_t bucket) const {
@@ -220,9 +222,11 @@ Status Linear::run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t
     GPTQC_TRY(take(bucket));
     kernel = slots[bucket].load(std::memory_order_acquire);
   }
-  if (!isAligned(*kernel, x, ldx, m))
+  const bool aligned = isAligned(*kernel, x, ldx, m);
+  if (!aligned)
     GPTQC_TRY(stageX(*kernel, x, ldx, m, workspace, stream));
-  return kernel->run(layer, x, ldx, m, y, ldy, workspace, stream);
+  // Only kernels let others start early: behind a copy there is nothing to gain.
+  return kernel->run(layer, x, ldx, m, y, ldy, workspace, stream, overlaps && aligned);
 }
 
 Status Linear::dequantize(CuDevicePtr dense, DType type, const Stream &stream) const {

@@ -32,11 +32,12 @@ size_t bucketIndex(int64_t m);
 /// streams and workspaces of their own.
 class Linear {
 public:
-  /// Joins the parts, repacks them on the GPU in the order of `stream`, and waits for that.
+  /// Joins the parts, repacks them on the GPU in the order of `stream`, and waits for that. With
+  /// `overlaps` runs may start before the kernel in front of them on the stream has ended.
   static Result<std::unique_ptr<Linear>> create(std::shared_ptr<Dispatcher> dispatcher,
                                                 std::span<const LinearPart> parts,
                                                 const LayerPlan &plan, bool batchInvariant,
-                                                const Stream &stream);
+                                                const Stream &stream, bool overlaps = false);
 
   /// The layer that runs, with m1..; fused and cut as the plan says.
   const Descriptor &descriptor() const { return layer.descriptor(); }
@@ -80,7 +81,7 @@ private:
   std::shared_ptr<Dispatcher> dispatcher;
   DeviceLayer layer;
   std::vector<int32_t> columns;
-  bool batchInvariant = false;
+  bool batchInvariant = false, overlaps = false;
   /// Set once each; `owners` keeps them.
   std::array<std::atomic<const LinearKernel *>, kBucketCount> slots = {};
   std::mutex mutex;

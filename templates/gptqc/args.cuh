@@ -20,8 +20,10 @@ struct linear_args {
   i64 ldy;
   int m;
   int counter_bytes; // where the partial sums begin in the workspace
+  int overlaps;      // not 0: launched before the kernel in front has ended, see predecessors.cuh
+  int reserved;
 };
-static_assert(sizeof(linear_args) == 96, "must match LinearArgs");
+static_assert(sizeof(linear_args) == 104, "must match LinearArgs");
 
 } // namespace gptqc
 

@@ -14,6 +14,7 @@
 
 #include "gptqc/epilogue.cuh"
 #include "gptqc/fragment.cuh"
+#include "gptqc/predecessors.cuh"
 #include "gptqc/ptx/mbarrier.cuh"
 #include "gptqc/weight_stream.cuh"
 
@@ -60,6 +61,32 @@ template <typename layer, typename tile> struct x_slice {
     }
   }
 
+  /// Copies the slice through registers, which waits for no copy that was started before.
+  __device__ __forceinline__ void fetch(const linear_args &args, int block_m,
+                                        const unit_range<layer, tile> &range) {
+    constexpr int batch = 8; // loads in flight
+    const int pieces = (range.end - range.begin) * (tile::k / 8), total = pieces * tokens;
+    const i64 first_k = (i64)range.begin * tile::k;
+    const u16 *x = args.x + (i64)block_m * tile::m * args.ldx + first_k;
+#pragma unroll 1
+    for (int first = lane_id(); first < total; first += 32 * batch) {
+      u32x4 values[batch];
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int at = first + 32 * i, row = at / pieces, piece = at % pieces;
+        values[i] = {0, 0, 0, 0};
+        if (at < total && (layer::padded_k == layer::k || first_k + piece * 8 < layer::k))
+          values[i] = *(const u32x4 *)(x + row * args.ldx + piece * 8);
+      }
+#pragma unroll
+      for (int i = 0; i < batch; ++i) {
+        const int at = first + 32 * i, row = at / pieces, piece = at % pieces;
+        if (at < total)
+          *(u32x4 *)(rows + row * g::row_bytes + (piece ^ (row & 7)) * 16) = values[i];
+      }
+    }
+  }
+
   /// Back to the first unit, for the next item. Rows beyond the tokens read the last one: columns
   /// of a product do not mix, and those are not stored.
   __device__ __forceinline__ void rewind() {
@@ -98,15 +125,20 @@ template <typename layer, typename tile> struct x_slice {
 };
 
 /// Starts a streaming warp: weights into all slots of its ring but one, and its slice of X. The
-/// first weights come first: nothing that they need is computed.
+/// first weights come first: nothing that they need is computed, and no other kernel writes them.
 template <bool gather, typename layer, typename tile>
 GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<layer, tile> &slice,
                                   const linear_args &args, int block_m) {
-  if constexpr (gather) { // X goes through registers: let it wait with all copies in flight
+  if (gather || args.overlaps) { // X may come late: let it wait with all copies in flight
     stream.template run_ahead<tile::stages - 1>(args);
-    slice.template copy<true>(args, block_m, stream.range);
+    await_predecessors();
+    if constexpr (gather)
+      slice.template copy<true>(args, block_m, stream.range);
+    else
+      slice.fetch(args, block_m, stream.range);
   } else { // X arrives with the first unit
     stream.copy_next(args);
+    await_predecessors();
     slice.template copy<false>(args, block_m, stream.range);
     commit_copies();
     stream.template run_ahead<tile::stages - 2>(args);

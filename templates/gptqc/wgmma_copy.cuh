@@ -4,7 +4,7 @@
 #define GPTQC_TEMPLATES_WGMMA_COPY_CUH
 
 #include "gptqc/copy_weights.cuh"
-#include "gptqc/ptx/griddep.cuh"
+#include "gptqc/predecessors.cuh"
 #include "gptqc/ptx/tma.cuh"
 #include "gptqc/wgmma_plan.cuh"
 
@@ -48,8 +48,7 @@ GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const lin
   const int last = last_k_tile<layer, tile>(at::split()) * (tile::k / 64);
   const int items = wgmma_items<layer, tile>(args);
   ring_cursor<tile::stages> cursor;
-  wait_for_predecessors();
-  launch_successors();
+  await_predecessors();
   for (int item = first_item<tile>(); item < items; item += item_step<tile>()) {
     const int m = wgmma_item<layer, tile>(args, item).block_m * tile::m + first_row;
     for (int block = first; block < last; ++block) {

@@ -120,6 +120,8 @@ Launch CaseRun::makeLaunch(LinearArgs &args) {
   launch.threads = facts.threads;
   launch.sharedBytes = size_t(facts.sharedBytes);
   launch.backwards = runsBackwards(seed);
+  launch.programmatic = facts.overlaps;
+  args.overlaps = facts.overlaps && seed % 2 == 0;
   return launch;
 }
 

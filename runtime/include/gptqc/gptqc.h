@@ -195,7 +195,9 @@ typedef struct gptqc_linear_options {
   int32_t n_rank, n_ranks; /* this rank's share of every part's N; 0, 0: all */
   int32_t k_rank, k_ranks; /* this rank's share of K: the ranks' Y are to be summed; the bias is
                               rank 0's */
-  int32_t reserved;        /* 0 */
+  int32_t overlaps;        /* not 0: a run may start before the kernel in front of it on the stream
+                              has ended (programmatic dependent launch, sm_90 and later); it waits
+                              for that before it touches x, y and the workspace */
 } gptqc_linear_options;
 
 typedef struct gptqc_linear gptqc_linear;

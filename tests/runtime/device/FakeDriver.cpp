@@ -33,12 +33,29 @@ void finishTransfers() {
 int failureOf(const char *symbol) { return state.failing == symbol ? state.failure : 0; }
 
 size_t argumentBytes(const std::string &entry) {
-  static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 96},
+  static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 104},
                                                       {"repack_weights", 88},
                                                       {"repack_scales", 64},
                                                       {"dequantize_packed", 112}};
   const auto it = sizes.find(entry);
   return it == sizes.end() ? 0 : it->second;
+}
+
+/// Keeps a launch, or hands it to the test.
+int recordLaunch(gptqc::FakeLaunch launch, void **parameters) {
+  ++state.launchCount;
+  if (!state.record)
+    return 0;
+  if (state.launcher)
+    return state.launcher(launch, parameters[0]);
+  launch.args.resize(argumentBytes(launch.entry));
+  std::memcpy(launch.args.data(), parameters[0], launch.args.size());
+  if (parameters[1]) {
+    launch.map.resize(6);
+    std::memcpy(launch.map.data(), parameters[1], 6 * sizeof(uint64_t));
+  }
+  state.launches.push_back(std::move(launch));
+  return 0;
 }
 
 } // namespace
@@ -298,21 +315,36 @@ int cuTensorMapEncodeTiled(void *map, int, unsigned, void *base, const uint64_t 
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned,
                    unsigned, unsigned shared, void *, void **parameters, void **) {
   FAKE_IN_CONTEXT(cuLaunchKernel);
-  ++state.launchCount;
-  if (!state.record)
-    return 0;
-  gptqc::FakeLaunch launch = {
-      static_cast<const char *>(function), x, y, z, threads, shared, state.capturing, {}, {}};
-  if (state.launcher)
-    return state.launcher(launch, parameters[0]);
-  launch.args.resize(argumentBytes(launch.entry));
-  std::memcpy(launch.args.data(), parameters[0], launch.args.size());
-  if (parameters[1]) {
-    launch.map.resize(6);
-    std::memcpy(launch.map.data(), parameters[1], 6 * sizeof(uint64_t));
-  }
-  state.launches.push_back(std::move(launch));
-  return 0;
+  return recordLaunch({static_cast<const char *>(function),
+                       x,
+                       y,
+                       z,
+                       threads,
+                       shared,
+                       state.capturing,
+                       false,
+                       {},
+                       {}},
+                      parameters);
+}
+int cuLaunchKernelEx(const gptqc::CuLaunchConfig *config, void *function, void **parameters,
+                     void **) {
+  FAKE_IN_CONTEXT(cuLaunchKernelEx);
+  constexpr int kProgrammaticStreamSerialization = 6;
+  const bool overlaps = config->attributeCount == 1 &&
+                        config->attributes->id == kProgrammaticStreamSerialization &&
+                        config->attributes->programmaticStreamSerialization == 1;
+  return recordLaunch({static_cast<const char *>(function),
+                       config->gridX,
+                       config->gridY,
+                       config->gridZ,
+                       config->blockX,
+                       config->sharedBytes,
+                       state.capturing,
+                       overlaps,
+                       {},
+                       {}},
+                      parameters);
 }
 
 #pragma GCC visibility pop

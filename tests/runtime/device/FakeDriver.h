@@ -14,6 +14,7 @@ struct FakeLaunch {
   std::string entry;
   unsigned gridX = 0, gridY = 0, gridZ = 0, threads = 0, shared = 0;
   bool captured = false;
+  bool overlaps = false; ///< launched with programmatic stream serialization
   std::vector<uint8_t> args;
   std::vector<uint64_t> map; ///< second parameter: base, columns, rows, stride, box columns, rows
 };

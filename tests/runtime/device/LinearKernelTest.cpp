@@ -56,10 +56,12 @@ KernelImage imageFor(const Descriptor &layer, MRange m) {
 class LinearKernelTest : public FakeDevice {
 protected:
   /// Runs with dummy, aligned addresses: the fake driver launches nothing.
-  Status run(const LinearKernel &kernel, int64_t m, int64_t ldx, uint64_t x = 1 << 20) {
+  Status run(const LinearKernel &kernel, int64_t m, int64_t ldx, uint64_t x = 1 << 20,
+             bool overlaps = false) {
     const auto stream = Stream::create(*device);
     fake.launches.clear();
-    return kernel.run(*layer, x, ldx, m, 1 << 30, layer->descriptor().n, *workspace, *stream);
+    return kernel.run(*layer, x, ldx, m, 1 << 30, layer->descriptor().n, *workspace, *stream,
+                      overlaps);
   }
   void TearDown() override {
     layer.reset();
@@ -309,6 +311,26 @@ TEST_F(LinearKernelTest, ImpossibleLaunchFactsAreRefused) {
   KernelImage image = good;
   image.descriptor = "nonsense";
   EXPECT_EQ(LinearKernel::load(*device, image).status().code(), Code::InvalidArgument);
+}
+
+TEST_F(LinearKernelTest, OverlapsOnlyWhereTheKernelWaits) {
+  const QuantizedMatrix matrix = makeMatrix(4, 128, 256, 128, false);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  workspace.emplace(*DeviceBuffer::allocateZeroed(*device, 0));
+  for (const bool kernelWaits : {false, true})
+    for (const bool wanted : {false, true}) {
+      KernelImage image = imageFor(matrix.descriptor, {1, 16});
+      image.launch.overlaps = kernelWaits;
+      const auto kernel = LinearKernel::load(*device, image);
+      ASSERT_TRUE(kernel.ok());
+      ASSERT_TRUE(run(*kernel, 3, 256, 1 << 20, wanted).ok());
+      ASSERT_EQ(fake.launches.size(), 1u);
+      EXPECT_EQ(fake.launches[0].overlaps, kernelWaits && wanted);
+      EXPECT_EQ(argsOf(fake.launches[0]).overlaps, kernelWaits && wanted);
+      EXPECT_EQ(fake.launches[0].gridX, 2u);
+      EXPECT_EQ(fake.launches[0].threads, 128u);
+      EXPECT_EQ(fake.launches[0].shared, 65536u);
+    }
 }
 
 } // namespace
