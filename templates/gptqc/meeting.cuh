@@ -1,6 +1,7 @@
 // Where the blocks of a cluster that share the k of a gemv layer add their sums up (sm_90). The
 // blocks take turns in owning items; every block sends its sums of an item to the owner's shared
-// memory, and the owner adds them up in the order of the ranks.
+// memory by asynchronous stores, which complete the owner's barrier themselves: no sender waits for
+// its stores. The owner adds the sums up in the order of the ranks.
 #ifndef GPTQC_TEMPLATES_MEETING_CUH
 #define GPTQC_TEMPLATES_MEETING_CUH
 
@@ -10,8 +11,8 @@
 namespace gptqc {
 
 /// Used by the reducing warps alone. Two buffers for the items that this block owns, each with a
-/// barrier "met" (all blocks' sums are there); and for every owner's buffers a barrier "left" (it
-/// may be written again), by which the owner tells each block.
+/// barrier "met" (the bytes of all blocks are there); and for every owner's buffers a barrier
+/// "left" (it may be written again), by which the owner tells each block.
 template <typename layer, typename tile> struct splits_meeting {
   static constexpr int tile_floats = tile::m * tile::n;
   float *sums;    // [2][split_k][m][n]
@@ -28,7 +29,7 @@ template <typename layer, typename tile> struct splits_meeting {
     if (threadIdx.x != tile::k_warps * 32)
       return;
     for (int i = 0; i < 2; ++i)
-      mbarrier_init(met + i, tile::split_k * tile::reduce_warps);
+      mbarrier_init(met + i, 1); // the owner announces the bytes
     for (int i = 0; i < 2 * tile::split_k; ++i)
       mbarrier_init(left + i, tile::reduce_warps);
     mbarrier_fence_init();
@@ -41,26 +42,25 @@ template <typename layer, typename tile> struct splits_meeting {
   /// Adds this block's k warps up, in order, and sends the sums of the item to its owner.
   __device__ __forceinline__ void send(const linear_args &args, const float *posted, int block_m) {
     if (round() > 0)
-      mbarrier_wait_cluster(left + owner() * 2 + buffer(), (round() - 1) & 1);
+      mbarrier_wait(left + owner() * 2 + buffer(), (round() - 1) & 1);
     const int rows = (int)min_of((i64)tile::m, (i64)args.m - (i64)block_m * tile::m);
-    float *to = sums + (buffer() * tile::split_k + (int)cluster_rank()) * tile_floats;
-    const int thread = threadIdx.x - tile::k_warps * 32;
+    const int thread = threadIdx.x - tile::k_warps * 32, rank = (int)cluster_rank();
+    if (rank == owner() && thread == 0)
+      mbarrier_arrive_expect(met + buffer(), (u32)(tile::split_k * rows * tile::n * 4));
+    float *to = sums + (buffer() * tile::split_k + rank) * tile_floats;
     for (int i = thread * 4; i < rows * tile::n; i += tile::reduce_warps * 128) {
       float v[4];
 #pragma unroll
       for (int j = 0; j < 4; ++j)
         v[j] = sum_of_warps<layer, tile>(posted, i / tile::n, i % tile::n + j);
-      store_cluster_f32x4(to + i, (u32)owner(), v);
+      store_cluster_async_f32x4(to + i, met + buffer(), (u32)owner(), v);
     }
-    warp_barrier();
-    if (lane_id() == 0)
-      mbarrier_publish_at(met + buffer(), (u32)owner());
   }
 
   /// The owner: waits for the sums of all blocks and stores the item.
   __device__ __forceinline__ void store(const linear_args &args, int item, int block_m) {
     if ((int)cluster_rank() == owner()) {
-      mbarrier_wait_cluster(met + buffer(), round() & 1);
+      mbarrier_wait(met + buffer(), round() & 1);
       const float *first = sums + buffer() * tile::split_k * tile_floats;
       store_item<layer, tile>(args, item, block_m, [&](int m, int c) {
         float sum = first[m * tile::n + c];
@@ -71,7 +71,7 @@ template <typename layer, typename tile> struct splits_meeting {
       });
       warp_barrier();
       if (lane_id() < tile::split_k)
-        mbarrier_publish_at(left + owner() * 2 + buffer(), (u32)lane_id());
+        mbarrier_arrive_at(left + owner() * 2 + buffer(), (u32)lane_id());
     }
     ++count;
   }

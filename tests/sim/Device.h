@@ -67,6 +67,10 @@ void fenceMbarrierInit();
 /// fence.proxy.async: orders generic accesses before later ones of the async proxy.
 void fenceProxyAsync();
 
+/// st.async of 16 bytes to the same place in block `rank` of the cluster, which completes them on
+/// its mbarrier.
+void storeAsync16(void *shared, const void *value, uint64_t *barrier, unsigned rank);
+
 /// What a CUtensorMap says of a 2-d tensor; elements of 2 bytes, 128-byte swizzle or none.
 struct alignas(64) TensorMap {
   uint64_t base = 0;

@@ -222,6 +222,46 @@ TEST(Hopper, ClustersShareMemory) {
                     "threads 0-63 of block (1,0,0) wait for the mbarrier at shared[1]+3072"));
 }
 
+enum class Send { Right, NoExpect, NoWait, TooSoon };
+
+/// Each block sends to the other twice, into the same place.
+template <Send how> void sendTwice() {
+  GPTQC_SHARED_MEMORY(shared);
+  auto *met = (mbarrier *)(shared + 1024), *left = met + 1;
+  const u32 rank = cluster_rank();
+  if (threadIdx.x == 0) {
+    mbarrier_init(met, 1);
+    mbarrier_init(left, 32);
+    mbarrier_fence_init();
+  }
+  cluster_arrive();
+  cluster_wait();
+  for (int round = 0; round < 2; ++round) {
+    if (round > 0 && how != Send::TooSoon)
+      mbarrier_wait(left, 0);
+    if (threadIdx.x == 0 && how != Send::NoExpect)
+      mbarrier_arrive_expect(met, 512);
+    const float v[4] = {float(rank * 2 + round), 1, 2, 3};
+    store_cluster_async_f32x4(shared + 16 * threadIdx.x, met, rank ^ 1, v);
+    if (how != Send::NoWait)
+      mbarrier_wait(met, round);
+    ((float *)result)[rank * 32 + threadIdx.x] = *(const float *)(shared + 16 * threadIdx.x);
+    mbarrier_arrive_at(left, rank ^ 1);
+  }
+  cluster_arrive();
+  cluster_wait();
+}
+
+TEST(Hopper, AsynchronousStoresCompleteTheOthersBarrier) {
+  const Shape pair = {.blocks = 2, .threads = 32, .cluster = 2};
+  EXPECT_TRUE(clean(sendTwice<Send::Right>, pair));
+  EXPECT_EQ(reinterpret_cast<const float *>(result)[0], 3); // the second of rank 1
+  EXPECT_EQ(reinterpret_cast<const float *>(result)[32], 1);
+  EXPECT_TRUE(finds(runKernel(sendTwice<Send::NoExpect>, pair), "1 of 1 arrivals"));
+  EXPECT_FALSE(runKernel(sendTwice<Send::NoWait>, pair).clean());
+  EXPECT_FALSE(runKernel(sendTwice<Send::TooSoon>, pair).clean());
+}
+
 enum class Named { Right, WrongCount, NoArrive, WrongId };
 
 /// Warp 1 waits for what warp 0 wrote; warp 0 does not wait.

@@ -243,6 +243,23 @@ void tensorLoad(void *shared, const TensorMap *map, int column, int row, uint64_
   startLoad(shared, data, barrier, mask, site);
 }
 
+void storeAsync16(void *shared, const void *value, uint64_t *barrier, unsigned rank) {
+  const Unwatched unwatched;
+  const void *site = __builtin_return_address(0);
+  Thread &thread = currentThread();
+  if (sharedAddress(shared) % 16 != 0)
+    return fail(fmt::format("{}: an asynchronous store to {} is not aligned to 16 bytes",
+                            who(thread), describeAddress(shared)),
+                site);
+  Mbarrier *completes = findBarrier(thread, mapShared(barrier, rank), site);
+  auto *target = static_cast<uint8_t *>(mapShared(shared, rank));
+  if (!completes || !startShared(thread, target, 16, true, site))
+    return;
+  const auto *bytes = static_cast<const uint8_t *>(value);
+  machine->loads.push_back({completes, target, {bytes, bytes + 16}});
+  ++machine->report.counters.copies;
+}
+
 bool landOneLoad() {
   if (machine->loads.empty())
     return false;

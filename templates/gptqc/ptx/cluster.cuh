@@ -3,7 +3,7 @@
 #ifndef GPTQC_TEMPLATES_PTX_CLUSTER_CUH
 #define GPTQC_TEMPLATES_PTX_CLUSTER_CUH
 
-#include "gptqc/base.cuh"
+#include "gptqc/ptx/mbarrier.cuh"
 
 namespace gptqc {
 
@@ -47,6 +47,21 @@ GPTQC_DEVICE void store_cluster_f32x4(void *shared, u32 rank, const float (&v)[4
                "st.shared::cluster.v4.f32 [remote], {%2, %3, %4, %5};\n}" ::"r"(
                    (u32)__cvta_generic_to_shared(shared)),
                "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
+               : "memory");
+}
+
+/// The same without waiting for anything: the bytes complete on the mbarrier that lies at `barrier`
+/// in that block, and who waits for its phase sees them.
+GPTQC_DEVICE void store_cluster_async_f32x4(void *shared, mbarrier *barrier, u32 rank,
+                                            const float (&v)[4]) {
+  asm volatile("{\n.reg .b32 remote, completes;\n"
+               "mapa.shared::cluster.u32 remote, %0, %2;\n"
+               "mapa.shared::cluster.u32 completes, %1, %2;\n"
+               "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [remote], {%3, "
+               "%4, %5, %6}, "
+               "[completes];\n}" ::"r"((u32)__cvta_generic_to_shared(shared)),
+               "r"((u32)__cvta_generic_to_shared(barrier)), "r"(rank), "f"(v[0]), "f"(v[1]),
+               "f"(v[2]), "f"(v[3])
                : "memory");
 }
 

@@ -47,18 +47,6 @@ GPTQC_DEVICE void mbarrier_arrive_at(mbarrier *barrier, u32 rank) {
                : "memory");
 }
 
-/// The same, and what this thread wrote to other blocks' shared memory, or knows to be written,
-/// happens before what any waiter does next (release, cluster scope; it waits for this thread's
-/// stores).
-GPTQC_DEVICE void mbarrier_publish_at(mbarrier *barrier, u32 rank) {
-  asm volatile("{\n.reg .b32 remote;\n"
-               "mapa.shared::cluster.u32 remote, %0, %1;\n"
-               "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}" ::"r"(
-                   (u32)__cvta_generic_to_shared(barrier)),
-               "r"(rank)
-               : "memory");
-}
-
 /// One arrival, and the phase now also waits for `bytes` bytes of copies. Copies may land before
 /// it.
 GPTQC_DEVICE void mbarrier_arrive_expect(mbarrier *barrier, u32 bytes) {
@@ -89,16 +77,6 @@ GPTQC_DEVICE void mbarrier_wait(mbarrier *barrier, u32 parity) {
                "r"(parity)
                : "memory");
 #endif
-}
-
-/// The same with acquire at cluster scope: for barriers that other blocks publish at (sm_90).
-GPTQC_DEVICE void mbarrier_wait_cluster(mbarrier *barrier, u32 parity) {
-  asm volatile("{\n.reg .pred done;\n"
-               "retry_%=:\n"
-               "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
-               "@!done bra retry_%=;\n}" ::"r"((u32)__cvta_generic_to_shared(barrier)),
-               "r"(parity)
-               : "memory");
 }
 
 } // namespace gptqc

@@ -2,7 +2,7 @@
 #ifndef GPTQC_TEMPLATES_PTX_CLUSTER_CUH
 #define GPTQC_TEMPLATES_PTX_CLUSTER_CUH
 
-#include "gptqc/base.cuh"
+#include "gptqc/ptx/mbarrier.cuh"
 
 namespace gptqc {
 
@@ -25,6 +25,11 @@ inline void store_cluster_f32x4(void *shared, u32 rank, const float (&v)[4]) {
   sim::touch(to, 16, true);
   for (int i = 0; i < 4; ++i)
     to->v[i] = v[i];
+}
+
+inline void store_cluster_async_f32x4(void *shared, mbarrier *barrier, u32 rank,
+                                      const float (&v)[4]) {
+  sim::storeAsync16(shared, v, mbarrier_word(barrier), rank);
 }
 
 } // namespace gptqc

@@ -24,8 +24,6 @@ inline void mbarrier_arrive_expect(mbarrier *barrier, u32 bytes) {
 inline void mbarrier_wait(mbarrier *barrier, u32 parity) {
   sim::mbarrierWait(mbarrier_word(barrier), parity);
 }
-inline void mbarrier_publish_at(mbarrier *barrier, u32 rank) { mbarrier_arrive_at(barrier, rank); }
-inline void mbarrier_wait_cluster(mbarrier *barrier, u32 parity) { mbarrier_wait(barrier, parity); }
 
 } // namespace gptqc
 
