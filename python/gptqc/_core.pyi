@@ -7,6 +7,7 @@ __version__: str
 commit: str
 has_compiler: bool
 has_tokenizer: bool
+has_sentencepiece: bool
 
 def canonical_descriptor(text: str) -> str: ...
 def device_count() -> int: ...

@@ -48,6 +48,11 @@ NB_MODULE(_core, module) {
   bindQuantize(module);
   bindModels(module);
   bindGenerate(module);
+#ifdef GPTQC_PYTHON_SENTENCEPIECE
+  module.attr("has_sentencepiece") = true;
+#else
+  module.attr("has_sentencepiece") = false;
+#endif
 #ifdef GPTQC_PYTHON_COMPILER
   bindKernels(module);
   bindTune(module);

@@ -1,4 +1,5 @@
 """Whole models: quantize, open, evaluate; progress and interruption; the tool beside the package."""
+import json
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from safetensors.numpy import load_file
 
 import gptqc
 from gptqc import _core
-from support import LLAMA, OPT, TOKENS, FolderTest
+from support import DATA, LLAMA, OPT, TOKENS, FolderTest
 
 
 class ModelTest(FolderTest):
@@ -129,6 +130,27 @@ class ModelTest(FolderTest):
         output = os.path.join(self.folder, "by-texts")
         report = gptqc.quantize(OPT, output, calibration=["The table has columns. " * 40] * 8, seqlen=128, samples=4)
         self.assertEqual(report.tokens, 4 * 128)
+
+    @unittest.skipUnless(_core.has_sentencepiece, "built where SentencePiece is not installed")
+    def test_sentencepiece(self):
+        folder = os.path.join(DATA, "tokenizers")
+        with open(os.path.join(folder, "encodings.json"), encoding="utf-8") as file:
+            recorded = json.load(file)["sentencepiece"]
+        tokenizer = gptqc.Tokenizer(os.path.join(folder, "sentencepiece"))
+        for text, ids in recorded:
+            self.assertEqual(list(tokenizer.encode(text, document=False)), ids, text)
+        # The tool has the plugin too: it refuses the text for its length, not for want of a tokenizer.
+        model = os.path.join(self.folder, "sentencepiece")
+        shutil.copytree(OPT, model, ignore=shutil.ignore_patterns("tokenizer*"))
+        shutil.copy(os.path.join(folder, "sentencepiece", "tokenizer.model"), model)
+        text = os.path.join(self.folder, "short.txt")
+        with open(text, "w", encoding="utf-8") as file:
+            file.write("too short")
+        if os.environ.get("GPTQC_TEST_DATA"):  # installed from a wheel
+            said = subprocess.run(["gptqc", "quantize", model, "--bits", "4", "--calibration", text, "-o",
+                                   os.path.join(self.folder, "none")], check=False, capture_output=True, text=True)
+            self.assertEqual(said.returncode, 1)
+            self.assertIn("its text has", said.stderr)
 
     def test_package(self):
         self.assertNotIn("torch", sys.modules)
