@@ -1,16 +1,14 @@
 // The library is column-major: it sees our matrices transposed.
 #include "runtime/device/Cublas.h"
 
-#include <dlfcn.h>
-
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
 namespace {
 
 // Values of the cuBLAS and CUDA enums.
-constexpr int kNoTranspose = 0, kTranspose = 1, kReal32F = 0, kReal16F = 2, kReal16BF = 14,
-              kCompute32F = 68, kDefaultAlgorithm = -1;
+constexpr int kNoTranspose = 0, kTranspose = 1, kSideRight = 1, kLower = 0, kNonUnit = 0,
+              kReal32F = 0, kReal16F = 2, kReal16BF = 14, kCompute32F = 68, kDefaultAlgorithm = -1;
 
 struct Api {
 #define X(name, parameters) int(*name) parameters = nullptr;
@@ -18,15 +16,11 @@ struct Api {
 #undef X
 };
 
-/// Fills the table; the name of the first symbol that is missing, or null.
-const char *resolve(void *library, Api &api) {
-#define X(name, parameters)                                                                        \
-  api.name = reinterpret_cast<int(*) parameters>(dlsym(library, #name));                           \
-  if (!api.name)                                                                                   \
-    return #name;
+Status resolve(const CudaLibrary &library, Api &api) {
+#define X(name, parameters) GPTQC_TRY(library.find(#name, api.name, "cuBLAS"));
 #include "runtime/device/Cublas.def"
 #undef X
-  return nullptr;
+  return Status();
 }
 
 Status check(int result, const char *function) {
@@ -37,6 +31,8 @@ Status check(int result, const char *function) {
 
 int typeOf(DType type) { return type == DType::F16 ? kReal16F : kReal16BF; }
 const void *pointer(CuDevicePtr address) { return reinterpret_cast<const void *>(address); }
+
+float *floats(CuDevicePtr address) { return reinterpret_cast<float *>(address); }
 
 } // namespace
 
@@ -59,9 +55,7 @@ Result<Cublas> Cublas::open(const Stream &stream, const std::string &path) {
   GPTQC_ASSIGN(const CudaLibrary library,
                CudaLibrary::open(kNames, path, "set CUDA_HOME, or use --device cpu"));
   auto state = std::make_shared<State>(stream);
-  if (const char *missing = resolve(library.handle, state->api))
-    return makeError(Code::NotFound, "{}: no symbol {}; use cuBLAS 12 or 13", library.path,
-                     missing);
+  GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(stream.device());
   GPTQC_TRY(check(state->api.cublasCreate_v2(&state->handle), "cublasCreate"));
   GPTQC_TRY(
@@ -94,6 +88,26 @@ Status Cublas::addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const
                                        const_cast<void *>(pointer(sum)), kReal32F, k, kCompute32F,
                                        kDefaultAlgorithm),
                "cublasGemmEx");
+}
+
+Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
+                               const DeviceMatrix &c) const {
+  const ContextScope scope(state->stream.device());
+  const float minusOne = -1, one = 1;
+  return check(state->api.cublasSgemm_v2(state->handle, kNoTranspose, kNoTranspose, int(c.columns),
+                                         int(c.rows), int(a.columns), &minusOne, floats(b.data),
+                                         int(b.stride), floats(a.data), int(a.stride), &one,
+                                         floats(c.data), int(c.stride)),
+               "cublasSgemm");
+}
+
+Status Cublas::solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const {
+  const ContextScope scope(state->stream.device());
+  const float one = 1;
+  return check(state->api.cublasStrsm_v2(state->handle, kSideRight, kLower, kTranspose, kNonUnit,
+                                         int(rows), int(n), &one, floats(u), int(n), floats(b),
+                                         int(rows)),
+               "cublasStrsm");
 }
 
 } // namespace gptqc

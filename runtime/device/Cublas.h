@@ -1,4 +1,4 @@
-// Cublas: products of 16-bit matrices with fp32 accumulation, by cuBLAS, which is opened with
+// Cublas: matrix products, 16-bit with fp32 accumulation or fp32, by cuBLAS, which is opened with
 // dlopen.
 #ifndef GPTQC_RUNTIME_DEVICE_CUBLAS_H
 #define GPTQC_RUNTIME_DEVICE_CUBLAS_H
@@ -29,6 +29,12 @@ public:
                  bool wide = false) const;
   /// S[K,K] += X[M,K]^T X, S in fp32 without gaps. Products of 16-bit numbers are exact in fp32.
   Status addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const;
+
+  /// C[m,n] -= A[m,k] B[k,n], all fp32.
+  Status subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b, const DeviceMatrix &c) const;
+  /// X U = B in place of B[rows,n], which is stored by columns ([n,rows] in memory), for an upper
+  /// triangular U[n,n]; fp32 without gaps.
+  Status solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const;
 
 private:
   struct State;

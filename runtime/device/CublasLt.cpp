@@ -1,8 +1,6 @@
 // cuBLASLt by dlopen, with our own declarations of the few types and constants that are needed.
 #include "runtime/device/CublasLt.h"
 
-#include <dlfcn.h>
-
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
@@ -31,15 +29,11 @@ struct Api {
 #undef X
 };
 
-/// Fills the table; the name of the first symbol that is missing, or null.
-const char *resolve(void *library, Api &api) {
-#define X(name, parameters)                                                                        \
-  api.name = reinterpret_cast<int(*) parameters>(dlsym(library, #name));                           \
-  if (!api.name)                                                                                   \
-    return #name;
+Status resolve(const CudaLibrary &library, Api &api) {
+#define X(name, parameters) GPTQC_TRY(library.find(#name, api.name, "cuBLAS"));
 #include "runtime/device/CublasLt.def"
 #undef X
-  return nullptr;
+  return Status();
 }
 
 Status check(int result, const char *function) {
@@ -74,9 +68,7 @@ Result<CublasLt> CublasLt::open(const Device &device, const std::string &path) {
                                  "set CUDA_HOME, name the library with --cublas, or measure "
                                  "without it (--no-dense)"));
   auto state = std::make_shared<State>(device);
-  if (const char *missing = resolve(library.handle, state->api))
-    return makeError(Code::NotFound, "{}: no symbol {}; use cuBLAS 12 or 13", library.path,
-                     missing);
+  GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(device);
   GPTQC_TRY(check(state->api.cublasLtCreate(&state->handle), "cublasLtCreate"));
   state->path = library.path;

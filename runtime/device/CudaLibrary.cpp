@@ -61,4 +61,11 @@ Result<CudaLibrary> CudaLibrary::open(std::span<const char *const> names, const 
                    names.front(), remedy);
 }
 
+Status CudaLibrary::findSymbol(const char *name, const char *product, void *&address) const {
+  address = dlsym(handle, name);
+  if (!address)
+    return makeError(Code::NotFound, "{}: no symbol {}; use {} 12 or 13", path, name, product);
+  return Status();
+}
+
 } // namespace gptqc

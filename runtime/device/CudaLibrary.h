@@ -18,6 +18,19 @@ struct CudaLibrary {
   /// /usr/local/cuda, or a Python wheel has. NotFound names what was tried and `remedy`.
   static Result<CudaLibrary> open(std::span<const char *const> names, const std::string &path,
                                   const char *remedy);
+
+  /// Sets `function` to the symbol `name`. NotFound names the library and the symbol; `product` is
+  /// what to use another version of.
+  template <typename Function>
+  Status find(const char *name, Function *&function, const char *product) const {
+    void *address = nullptr;
+    GPTQC_TRY(findSymbol(name, product, address));
+    function = reinterpret_cast<Function *>(address);
+    return Status();
+  }
+
+private:
+  Status findSymbol(const char *name, const char *product, void *&address) const;
 };
 
 } // namespace gptqc

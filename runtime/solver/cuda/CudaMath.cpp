@@ -1,34 +1,26 @@
-// The libraries are column-major: they see our matrices transposed, so a lower triangle is an upper
-// one to them.
+// The library is column-major: it sees our matrices transposed, so a lower triangle is an upper one
+// to it.
 #include "runtime/solver/cuda/CudaMath.h"
-
-#include <dlfcn.h>
 
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
 namespace {
 
-// Values of the cuBLAS and CUDA enums.
-constexpr int kNoTranspose = 0, kTranspose = 1, kSideRight = 1, kLower = 0, kUpper = 1,
-              kNonUnit = 0, kReal32F = 0;
-constexpr const char *kRemedy = "set CUDA_HOME, or use --device cpu";
+// Values of the cuBLAS and CUDA enums that cuSOLVER takes.
+constexpr int kUpper = 1, kNonUnit = 0, kReal32F = 0;
 
 struct Api {
-#define X(library, name, parameters) int(*name) parameters = nullptr;
+#define X(name, parameters) int(*name) parameters = nullptr;
 #include "runtime/solver/cuda/CudaMath.def"
 #undef X
 };
 
-/// Fills the table; the name of the first symbol that is missing, or null.
-const char *resolve(void *blas, void *solver, Api &api) {
-#define X(library, name, parameters)                                                               \
-  api.name = reinterpret_cast<int(*) parameters>(dlsym(library, #name));                           \
-  if (!api.name)                                                                                   \
-    return #name;
+Status resolve(const CudaLibrary &library, Api &api) {
+#define X(name, parameters) GPTQC_TRY(library.find(#name, api.name, "CUDA"));
 #include "runtime/solver/cuda/CudaMath.def"
 #undef X
-  return nullptr;
+  return Status();
 }
 
 Status check(int result, const char *function) {
@@ -47,30 +39,23 @@ struct CudaMath::State {
   State &operator=(const State &) = delete;
   ~State() {
     const ContextScope scope(stream.device());
-    if (blas)
-      (void)api.cublasDestroy_v2(blas);
     if (solver)
       (void)api.cusolverDnDestroy(solver);
   }
   const Stream &stream;
   Api api;
-  void *blas = nullptr, *solver = nullptr;
+  void *solver = nullptr;
 };
 
 Result<CudaMath> CudaMath::open(const Stream &stream) {
-  constexpr const char *kBlas[] = {"libcublas.so.13", "libcublas.so.12"};
-  constexpr const char *kSolver[] = {"libcusolver.so.12", "libcusolver.so.11"};
-  GPTQC_ASSIGN(const CudaLibrary blas, CudaLibrary::open(kBlas, "", kRemedy));
-  GPTQC_ASSIGN(const CudaLibrary solver, CudaLibrary::open(kSolver, "", kRemedy));
+  constexpr const char *kNames[] = {"libcusolver.so.12", "libcusolver.so.11"};
+  GPTQC_ASSIGN(const CudaLibrary library,
+               CudaLibrary::open(kNames, "", "set CUDA_HOME, or use --device cpu"));
   auto state = std::make_shared<State>(stream);
-  if (const char *missing = resolve(blas.handle, solver.handle, state->api))
-    return makeError(Code::NotFound, "{} and {}: no symbol {}; use CUDA 12 or 13", blas.path,
-                     solver.path, missing);
+  GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(stream.device());
   const Api &api = state->api;
-  GPTQC_TRY(check(api.cublasCreate_v2(&state->blas), "cublasCreate"));
   GPTQC_TRY(check(api.cusolverDnCreate(&state->solver), "cusolverDnCreate"));
-  GPTQC_TRY(check(api.cublasSetStream_v2(state->blas, stream.handle()), "cublasSetStream"));
   GPTQC_TRY(check(api.cusolverDnSetStream(state->solver, stream.handle()), "cusolverDnSetStream"));
   CudaMath math;
   math.state = std::move(state);
@@ -112,25 +97,6 @@ Status CudaMath::invertLower(int64_t n, CuDevicePtr a) const {
                                               onHost, reinterpret_cast<int *>(info.address())),
                   "cusolverDnXtrtri"));
   return state->stream.synchronize(); // before the workspace goes
-}
-
-Status CudaMath::subtractProduct(int64_t m, int64_t n, int64_t k, CuDevicePtr a, int64_t lda,
-                                 CuDevicePtr b, int64_t ldb, CuDevicePtr c, int64_t ldc) const {
-  const ContextScope scope(state->stream.device());
-  const float minusOne = -1, one = 1;
-  return check(state->api.cublasSgemm_v2(state->blas, kNoTranspose, kNoTranspose, int(n), int(m),
-                                         int(k), &minusOne, floats(b), int(ldb), floats(a),
-                                         int(lda), &one, floats(c), int(ldc)),
-               "cublasSgemm");
-}
-
-Status CudaMath::solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const {
-  const ContextScope scope(state->stream.device());
-  const float one = 1;
-  return check(state->api.cublasStrsm_v2(state->blas, kSideRight, kLower, kTranspose, kNonUnit,
-                                         int(rows), int(n), &one, floats(u), int(n), floats(b),
-                                         int(rows)),
-               "cublasStrsm");
 }
 
 } // namespace gptqc

@@ -61,6 +61,8 @@ Result<std::unique_ptr<CudaSolver>> CudaSolver::create(const Device &device,
   std::unique_ptr<CudaSolver> solver(new CudaSolver(device, std::move(stream)));
   GPTQC_ASSIGN(CudaMath math, CudaMath::open(solver->stream));
   solver->math = std::make_unique<CudaMath>(std::move(math));
+  GPTQC_ASSIGN(Cublas blas, Cublas::open(solver->stream));
+  solver->blas = std::make_unique<Cublas>(std::move(blas));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
   GPTQC_ASSIGN(solver->reverseHessian, module.function("reverse_hessian"));
   GPTQC_ASSIGN(solver->dampHessian, module.function("damp_hessian"));
@@ -195,9 +197,10 @@ Status CudaSolver::runBlocks(const CudaFactor &factor, const Layer &layer,
     args.columns = int32_t(end - begin);
     GPTQC_TRY(launch(quantizeColumns, ceilDiv(n, kRowsPerBlock), 1, args));
     if (end < k)
-      GPTQC_TRY(math->subtractProduct(n, k - end, end - begin, args.errors, kSolverBlock,
-                                      args.upper + uint64_t(begin * k + end) * 4, k,
-                                      args.weights + uint64_t(end) * 4, k));
+      GPTQC_TRY(blas->subtractProduct(
+          {args.errors, n, end - begin, kSolverBlock},
+          {args.upper + uint64_t(begin * k + end) * 4, end - begin, k - end, k},
+          {args.weights + uint64_t(end) * 4, n, k - end, k}));
     begin = end;
   }
   return Status();
@@ -206,7 +209,7 @@ Status CudaSolver::runBlocks(const CudaFactor &factor, const Layer &layer,
 Result<double> CudaSolver::power(const CudaFactor &factor, const std::vector<float> &rows,
                                  int64_t count) {
   GPTQC_ASSIGN(const DeviceBuffer buffer, DeviceBuffer::upload(device, rows));
-  GPTQC_TRY(math->solveRight(count, factor.facts.k, factor.upper.address(), buffer.address()));
+  GPTQC_TRY(blas->solveRight(count, factor.facts.k, factor.upper.address(), buffer.address()));
   GPTQC_TRY(stream.synchronize());
   GPTQC_ASSIGN(const std::vector<float> solved, buffer.download<float>());
   double sum = 0;

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "runtime/device/Cublas.h"
 #include "runtime/device/Module.h"
 #include "runtime/solver/StageSolver.h"
 #include "runtime/solver/cuda/CudaMath.h"
@@ -52,7 +53,8 @@ private:
 
   Device device;
   Stream stream;
-  std::unique_ptr<CudaMath> math; ///< uses `stream`
+  std::unique_ptr<CudaMath> math; ///< uses `stream`, as `blas` does
+  std::unique_ptr<Cublas> blas;
   Function reverseHessian, dampHessian, reverseMemory, gatherWeights, findGrids, quantizeColumns;
 };
 

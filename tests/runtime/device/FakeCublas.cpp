@@ -1,4 +1,4 @@
-// A cuBLAS whose cublasGemmEx computes, naively, on host memory: the fake driver's device memory.
+// A cuBLAS that computes, naively, on host memory: the fake driver's device memory.
 #include <cstdint>
 #include <cstring>
 
@@ -59,6 +59,29 @@ EXPORT int cublasGemmEx(void *, int transA, int transB, int m, int n, int k, con
                load(b, typeB, transB ? j + l * ldb : l + j * ldb);
       const float before = keep == 0 ? 0 : keep * load(c, typeC, i + j * ldc);
       store(c, typeC, i + j * ldc, float(scale * sum) + before);
+    }
+  return 0;
+}
+
+/// The same in fp32.
+EXPORT int cublasSgemm_v2(void *handle, int transA, int transB, int m, int n, int k,
+                          const float *alpha, const float *a, int lda, const float *b, int ldb,
+                          const float *beta, float *c, int ldc) {
+  return cublasGemmEx(handle, transA, transB, m, n, k, alpha, a, 0, lda, b, 0, ldb, beta, c, 0, ldc,
+                      68, -1);
+}
+
+/// X A^T = alpha B in place of B[m,n], for a lower triangular A: the one form that is used.
+EXPORT int cublasStrsm_v2(void *, int side, int uplo, int transA, int unit, int m, int n,
+                          const float *alpha, const float *a, int lda, float *b, int ldb) {
+  if (side != 1 || uplo != 0 || transA != 1 || unit != 0)
+    return 15;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double rest = double(*alpha) * b[i + j * ldb];
+      for (int64_t l = 0; l < j; ++l)
+        rest -= double(b[i + l * ldb]) * a[j + l * lda];
+      b[i + j * ldb] = float(rest / a[j + j * lda]);
     }
   return 0;
 }
