@@ -24,7 +24,6 @@ struct model_args {
   float *losses;              // [rows]
   i64 x_stride, kv_stride, y_stride;
   i64 kv_rows;   // from one sequence to the next in keys and values
-  i64 rows;      // tokens of all sequences
   i64 length;    // tokens of a sequence
   i64 key_count; // keys of a sequence; its last query sees all of them
   i64 window;    // keys that a query sees, itself among them; 0: all before it
@@ -34,7 +33,7 @@ struct model_args {
   float epsilon, scale;
   int layer_norm; // else RMS norm
 };
-static_assert(sizeof(model_args) == 192, "must match ModelArgs");
+static_assert(sizeof(model_args) == 184, "must match ModelArgs");
 
 constexpr u32 kInfinity = 0x7f800000u;
 constexpr int kThreads = 128, kTile = 64; // queries and keys of a tile; a warp has 16 queries

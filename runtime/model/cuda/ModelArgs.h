@@ -21,7 +21,7 @@ struct ModelArgs {
   uint64_t losses = 0;           ///< [rows] float
   int64_t xStride = 0, kvStride = 0, yStride = 0;
   int64_t kvRows = 0;
-  int64_t rows = 0, length = 0, keyCount = 0;
+  int64_t length = 0, keyCount = 0;
   int64_t window = 0; ///< 0: all keys before
   int32_t columns = 0;
   int32_t heads = 0, kvHeads = 0, headDim = 0;
@@ -29,7 +29,7 @@ struct ModelArgs {
   float epsilon = 0, scale = 0;
   int32_t layerNorm = 0; ///< else RMS norm
 };
-static_assert(sizeof(ModelArgs) == 192);
+static_assert(sizeof(ModelArgs) == 184);
 
 inline constexpr int kModelThreads = 128;     ///< of every kernel
 inline constexpr int64_t kAttentionTile = 64; ///< queries of a block, keys of a round
