@@ -70,15 +70,7 @@ Result<KernelStoreOptions> storeFor(const ContextSettings &settings) {
     GPTQC_ASSIGN(auto pack, Pack::open(file));
     store.packs.push_back(std::move(pack));
   }
-  if (settings.cache && settings.cache->empty())
-    return store;
-  Result<CacheOptions> cache = CacheOptions::fromEnvironment(settings.cache.value_or(""));
-  if (cache.ok())
-    store.cache = std::move(*cache);
-  else if (cache.status().code() != Code::NotFound)
-    return cache.status();
-  if (versionIdentifiesBuild())
-    store.cacheBuild = versionBuildId();
+  GPTQC_TRY(store.useCache(settings.cache, versionCacheBuild()));
   return store;
 }
 

@@ -73,15 +73,8 @@ Result<KernelStoreOptions> storeOf(const gptqc_context_options &options) {
     GPTQC_ASSIGN(auto pack, Pack::open(options.packs[i]));
     store.packs.push_back(std::move(pack));
   }
-  if (options.cache && !*options.cache)
-    return store;
-  Result<CacheOptions> cache = CacheOptions::fromEnvironment(options.cache ? options.cache : "");
-  if (cache.ok())
-    store.cache = std::move(*cache);
-  else if (cache.status().code() != Code::NotFound)
-    return cache.status();
-  if (versionIdentifiesBuild())
-    store.cacheBuild = versionBuildId();
+  GPTQC_TRY(store.useCache(options.cache ? std::optional<std::string>(options.cache) : std::nullopt,
+                           versionCacheBuild()));
   return store;
 }
 

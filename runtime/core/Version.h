@@ -24,6 +24,11 @@ inline bool versionIdentifiesBuild() {
   return versionCommit() != "unknown" && !versionCommit().ends_with("-dirty");
 }
 
+/// The build id that names entries of a cache; empty when it does not identify the build.
+inline std::string versionCacheBuild() {
+  return versionIdentifiesBuild() ? versionBuildId() : std::string();
+}
+
 } // namespace gptqc
 
 #endif // GPTQC_RUNTIME_CORE_VERSION_H

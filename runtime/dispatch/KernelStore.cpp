@@ -3,6 +3,18 @@
 
 namespace gptqc {
 
+Status KernelStoreOptions::useCache(const std::optional<std::string> &folder, std::string build) {
+  if (folder && folder->empty())
+    return Status();
+  Result<CacheOptions> found = CacheOptions::fromEnvironment(folder.value_or(""));
+  if (found.ok())
+    cache = std::move(*found);
+  else if (found.status().code() != Code::NotFound)
+    return found.status();
+  cacheBuild = std::move(build);
+  return Status();
+}
+
 KernelStore::KernelStore(KernelStoreOptions given) : options(std::move(given)) {
   if (options.cache && !options.cacheBuild.empty())
     cache.emplace(*options.cache, options.log);

@@ -34,6 +34,10 @@ struct KernelStoreOptions {
   std::string cacheBuild;
   KernelCompiler compiler;
   Log log;
+
+  /// Sets `cache` and `cacheBuild` as users say it: a folder; nothing: the default one, none where
+  /// the machine has none; "": none. Errors as CacheOptions::fromEnvironment.
+  Status useCache(const std::optional<std::string> &folder, std::string build);
 };
 
 /// Thread-safe.

@@ -2,6 +2,7 @@
 #include "runtime/dispatch/KernelStore.h"
 
 #include <atomic>
+#include <cstdlib>
 
 #include <gtest/gtest.h>
 
@@ -51,6 +52,22 @@ TEST(KernelStoreTest, PacksThenCacheThenCompiler) {
   options.cacheBuild = "build-2";
   EXPECT_TRUE(KernelStore(options).linear(kernel("m2..2"), kGpu, 13000).ok());
   EXPECT_EQ(compiled, 2);
+}
+
+TEST(KernelStoreTest, CachesAsUsersSayThem) {
+  KernelStoreOptions named, none, usual;
+  ASSERT_TRUE(named.useCache("/some/folder", "build").ok());
+  EXPECT_EQ(named.cache->folder, "/some/folder");
+  EXPECT_EQ(named.cacheBuild, "build");
+  ASSERT_TRUE(none.useCache("", "build").ok());
+  EXPECT_FALSE(none.cache);
+  ::setenv("GPTQC_CACHE_DIR", "/from/the/environment", 1);
+  ASSERT_TRUE(usual.useCache(std::nullopt, "build").ok());
+  EXPECT_EQ(usual.cache->folder, "/from/the/environment");
+  ::setenv("GPTQC_CACHE_SIZE", "much", 1);
+  EXPECT_EQ(usual.useCache("/some/folder", "build").code(), Code::InvalidArgument);
+  ::unsetenv("GPTQC_CACHE_SIZE");
+  ::unsetenv("GPTQC_CACHE_DIR");
 }
 
 TEST(KernelStoreTest, SaysWhatWasAsked) {
