@@ -9,6 +9,7 @@
 
 #include "autotune/Candidates.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/core/Statistics.h"
 
 namespace gptqc {
 namespace {
@@ -19,19 +20,6 @@ constexpr size_t kRounds = 15, kFirstRounds = 3;
 
 double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-/// By linear interpolation; `sorted` is not empty.
-double quantile(const std::vector<double> &sorted, double p) {
-  const double position = p * double(sorted.size() - 1);
-  const size_t below = size_t(position);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (position - double(below)) * (sorted[above] - sorted[below]);
-}
-
-double median(std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
-  return quantile(samples, 0.5);
 }
 
 /// A kernel slower than the best by more than this after so many rounds is out.

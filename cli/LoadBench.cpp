@@ -14,6 +14,7 @@
 #include "cli/Progress.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/core/Parallel.h"
+#include "runtime/core/Statistics.h"
 #include "runtime/core/Version.h"
 #include "runtime/dispatch/Linear.h"
 #include "runtime/pack/PackBuilder.h"
@@ -85,8 +86,7 @@ Result<double> findAll(const std::function<Result<KernelStoreOptions>()> &open,
           failed = outcome;
     }));
   GPTQC_TRY(failed);
-  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
-  return times[times.size() / 2];
+  return median(times);
 }
 
 /// Host time of a call, microseconds: the median of batches that the launch queue holds, so that
@@ -103,8 +103,7 @@ Result<double> hostMicroseconds(const Stream &stream, const std::function<Status
     GPTQC_TRY(status);
     GPTQC_TRY(stream.synchronize());
   }
-  std::nth_element(times.begin(), times.begin() + kBatches / 2, times.end());
-  return times[kBatches / 2] / kCalls * 1e6;
+  return median(times) / kCalls * 1e6;
 }
 
 /// A layer of a descriptor without act-order: zero words and scales, which take the same time.

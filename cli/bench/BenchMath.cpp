@@ -4,17 +4,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/Statistics.h"
+
 namespace gptqc::cli {
 
 Timing summarize(std::vector<double> samples) {
   std::sort(samples.begin(), samples.end());
-  const auto percentile = [&](double p) {
-    const double position = p * double(samples.size() - 1);
-    const size_t below = size_t(position);
-    const size_t above = std::min(below + 1, samples.size() - 1);
-    return samples[below] + (position - double(below)) * (samples[above] - samples[below]);
-  };
-  return {percentile(0.5), percentile(0.1), percentile(0.9)};
+  return {quantile(samples, 0.5), quantile(samples, 0.1), quantile(samples, 0.9)};
 }
 
 int64_t problemBytes(const Descriptor &descriptor, int64_t m) {

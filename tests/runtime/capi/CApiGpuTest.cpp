@@ -16,6 +16,7 @@
 #include "gptqc/compiler.h"
 #include "gptqc/gptqc.hpp"
 #include "runtime/checkpoint/GptqWords.h"
+#include "runtime/core/Statistics.h"
 #include "runtime/device/DeviceBuffer.h"
 #include "runtime/device/Module.h"
 #include "tests/runtime/dispatch/ExactLayer.h"
@@ -357,8 +358,7 @@ double hostMicroseconds(const gptqc::Stream &stream, const std::function<void()>
     times.push_back(time.count() / kCalls);
     EXPECT_TRUE(stream.synchronize().ok());
   }
-  std::nth_element(times.begin(), times.begin() + kBatches / 2, times.end());
-  return times[kBatches / 2];
+  return gptqc::median(times);
 }
 
 TEST_F(CApiGpu, ARunCostsOneMicrosecondMoreThanAnEmptyLaunch) {
