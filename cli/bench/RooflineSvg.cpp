@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/bench/Markup.h"
+
 namespace gptqc::cli {
 namespace {
 
@@ -14,23 +16,6 @@ constexpr double kWidth = 1100, kHeight = 640;
 constexpr double kLeft = 70, kRight = 250, kTop = 50, kBottom = 60; // margins; the legend is right
 constexpr const char *kColors[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e",
                                    "#8c564b", "#e377c2", "#17becf", "#7f7f7f", "#bcbd22"};
-
-std::string escape(const std::string &text) {
-  std::string out;
-  for (char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) >= 32)
-      out += c;
-  }
-  return out;
-}
 
 bool isDrawable(const RooflinePoint &point) {
   return std::isfinite(point.intensity) && std::isfinite(point.teraflops) && point.intensity > 0 &&
@@ -78,7 +63,7 @@ public:
                        "viewBox=\"0 0 {0} {1}\" font-family=\"sans-serif\" font-size=\"12\">\n"
                        "<rect width=\"{0}\" height=\"{1}\" fill=\"white\"/>\n"
                        "<text x=\"{2}\" y=\"28\" font-size=\"15\">{3}</text>\n",
-                       kWidth, kHeight, kLeft, escape(plot.title));
+                       kWidth, kHeight, kLeft, escapeMarkup(plot.title));
     drawGrid();
     drawRoofs();
     for (const RooflinePoint *point : points)
@@ -109,7 +94,7 @@ private:
 
   void label(double x, double y, const char *anchor, const std::string &content) {
     text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y,
-                        anchor, escape(content));
+                        anchor, escapeMarkup(content));
   }
 
   void drawGrid() {
@@ -152,10 +137,10 @@ private:
     const char *color = colorOf(point.series);
     text += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"{}\" stroke=\"{}\">"
                         "<title>{}</title></circle>\n",
-                        x, y, point.reference ? "none" : color, color, escape(point.note));
+                        x, y, point.reference ? "none" : color, color, escapeMarkup(point.note));
     if (!point.reference)
       text += fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"8\" fill=\"{}\">{}</text>\n",
-                          x + 6, y + 3, color, escape(point.label));
+                          x + 6, y + 3, color, escapeMarkup(point.label));
   }
 
   void drawLegend() {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "cli/bench/BenchMath.h"
+#include "cli/bench/Markup.h"
 #include "cli/bench/PeerTable.h"
 #include "cli/bench/RooflineSvg.h"
 #include "compiler/schedule/CostModel.h"
@@ -63,13 +64,6 @@ std::vector<Point> pointsOf(const Records &records) {
   return points;
 }
 
-std::string escape(std::string_view text) {
-  std::string out;
-  for (const char c : text)
-    out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
-  return out;
-}
-
 std::string ratio(std::optional<double> whole, double part) {
   return whole ? fmt::format("{:.2f}", *whole / part) : "-";
 }
@@ -82,7 +76,7 @@ std::string tableRow(const Point &point, const PeerTable &peers) {
   return fmt::format(
       "<tr><td><code>{}</code></td><td class=t><code>{}</code></td><td>{:.2f}</td><td>{:.1f} "
       "%</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-      escape(point.descriptor.print()), point.best().schedule.print(), time,
+      escapeMarkup(point.descriptor.print()), point.best().schedule.print(), time,
       100 * point.best().spread, limit ? fmt::format("{:.2f}", time / *limit) : "-",
       ratio(untuned ? std::optional(untuned->microseconds) : std::nullopt, time),
       ratio(peer ? std::optional(peer->microseconds) : std::nullopt, time), point.tried.size());
@@ -91,14 +85,14 @@ std::string tableRow(const Point &point, const PeerTable &peers) {
 std::string triedList(const Point &point) {
   const double slowest = point.tried.back()->microseconds;
   std::string text = fmt::format("<details><summary><code>{} | {}</code></summary><table>\n",
-                                 escape(point.descriptor.print()), point.target.print());
+                                 escapeMarkup(point.descriptor.print()), point.target.print());
   for (const TuningRecord *record : point.tried)
     text += fmt::format("<tr><td><code>{}</code></td><td>{:.2f} us</td><td>{:.1f} %</td><td "
                         "class=t><span class=bar style=\"width:{:.0f}px\"></span></td><td "
                         "class=t>{} {}</td></tr>\n",
                         record->schedule.print(), record->microseconds, 100 * record->spread,
-                        300 * record->microseconds / slowest, escape(record->method),
-                        escape(record->build));
+                        300 * record->microseconds / slowest, escapeMarkup(record->method),
+                        escapeMarkup(record->build));
   return text + "</table></details>\n";
 }
 
