@@ -99,12 +99,12 @@ private:
 
   void drawGrid() {
     const double bottom = kHeight - kBottom, right = kWidth - kRight;
-    for (double e = horizontal.low; e <= horizontal.high; ++e) {
+    for (int e = int(horizontal.low); e <= int(horizontal.high); ++e) { // low and high are whole
       const double x = xOf(std::pow(10, e));
       line(x, kTop, x, bottom, "stroke=\"#ddd\"");
       label(x, bottom + 18, "middle", fmt::format("{:g}", std::pow(10, e)));
     }
-    for (double e = vertical.low; e <= vertical.high; ++e) {
+    for (int e = int(vertical.low); e <= int(vertical.high); ++e) { // low and high are whole
       const double y = yOf(std::pow(10, e));
       line(kLeft, y, right, y, "stroke=\"#ddd\"");
       label(kLeft - 8, y + 4, "end", fmt::format("{:g}", std::pow(10, e)));
