@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 
-ALLOWED = re.compile(r"(libc|libm|libdl|librt|libpthread)\.so\.\d+|ld-linux[\w-]*\.so\.\d+|libgptqc_runtime\.so")
+ALLOWED = re.compile(r"(libc|libm|libdl|librt|libpthread)\.so\.\d+|ld-linux[\w-]*\.so\.\d+|libgptqc_(runtime|compiler)\.so")
 # The plugin exists to link SentencePiece, and shares its libstdc++.
 PLUGIN = "libgptqc_sentencepiece.so"
 ALLOWED_OF_PLUGIN = re.compile(r"libsentencepiece\.so\.\d+|libstdc\+\+\.so\.\d+|libgcc_s\.so\.\d+")
@@ -24,7 +24,7 @@ def readelf(path, *options):
 
 
 def check_needed(path):
-    for name in re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(path, "-d")):
+    for name in needed(path):
         plugin = os.path.basename(path) == PLUGIN and ALLOWED_OF_PLUGIN.fullmatch(name)
         if not ALLOWED.fullmatch(name) and not plugin:
             yield f"{path}: needs {name}; link it statically or open it with dlopen"
@@ -36,12 +36,21 @@ def check_glibc(path):
             yield f"{path}: needs a symbol of GLIBC_{version}; cmake/LibcCompat.c replaces such symbols"
 
 
-def check_exports(path):
-    exported = []
+def needed(path):
+    return re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(path, "-d"))
+
+
+def exports(path):
+    found = []
     for line in readelf(path, "--dyn-syms").splitlines():
         fields = line.split()
         if len(fields) >= 8 and fields[4] in ("GLOBAL", "WEAK", "UNIQUE") and fields[6] != "UND":
-            exported.append(fields[7].split("@")[0])
+            found.append(fields[7].split("@")[0])
+    return found
+
+
+def check_exports(path):
+    exported = exports(path)
     for name in exported:
         if not name.startswith("gptqc_"):
             yield f"{path}: exports {name}; only gptqc_* is the interface"
@@ -72,7 +81,16 @@ def offences(build, required):
             yield from check_exports(os.path.join(build, name))
 
 
+def describe(path):
+    """What a host that links the library takes on."""
+    code = sum(int(row.split()[5], 16) for row in readelf(path, "-l").splitlines() if row.split()[:1] == ["LOAD"])
+    return f"{path}: {code} bytes in memory, needs {', '.join(needed(path))}, {len(exports(path))} symbols"
+
+
 def main():
+    for name in INTERFACES:
+        if os.path.exists(os.path.join(sys.argv[1], name)):
+            print(describe(os.path.join(sys.argv[1], name)))
     found = list(offences(sys.argv[1], sys.argv[2:]))
     for line in found:
         print(line)
