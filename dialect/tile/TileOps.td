@@ -10,8 +10,7 @@ class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemo
 
 //===-- The kernel and where a block stands ---------------------------------------------------------===//
 
-def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, NoRegionArguments, SingleBlock,
-                                       NoTerminator]> {
+def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, NoRegionArguments, SingleBlock, NoTerminator]> {
   let summary = "one __global__ function";
   let description = [{
     Constraints:
@@ -25,9 +24,8 @@ def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, NoRegionArgume
       target = #gptq.target<"sm_90a">} { ... }
     ```
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, Gptq_DescriptorAttr:$descriptor,
-                       Gptq_TargetAttr:$target, Gptq_ScheduleAttr:$schedule,
-                       OptionalAttr<I64Attr>:$shared_bytes);
+  let arguments = (ins SymbolNameAttr:$sym_name, Gptq_DescriptorAttr:$descriptor, Gptq_TargetAttr:$target,
+                       Gptq_ScheduleAttr:$schedule, OptionalAttr<I64Attr>:$shared_bytes);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
   let hasVerifier = 1;
@@ -367,8 +365,7 @@ def Tile_FinishItemOp : Tile_ConsumerOp<"finish_item", "wait for the products in
     (ins Tile_RegistersType:$sums), "`,` $sums `:` type($sums)">;
 def Tile_StoreItemOp : Tile_Op<"store_item"> {
   let summary = "add partial sums up in order; bias, activation function, conversion, store";
-  let arguments = (ins Tile_ConsumerType:$consumer, Tile_RegistersType:$sums, Tile_SharedType:$rings,
-                       Index:$item);
+  let arguments = (ins Tile_ConsumerType:$consumer, Tile_RegistersType:$sums, Tile_SharedType:$rings, Index:$item);
   let assemblyFormat = [{
     $consumer `,` $sums `,` $rings `,` `item` $item attr-dict `:` type($sums) `,` type($rings)
   }];
