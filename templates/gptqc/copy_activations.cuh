@@ -15,7 +15,8 @@ template <typename tile> GPTQC_DEVICE int x_offset(int row, int piece) {
   return row * (tile::k * 2) + (piece ^ (row & 7)) * 16;
 }
 
-/// Rows of X in 16-byte asynchronous copies; X and its row stride are 16-byte aligned.
+/// Rows of X in 16-byte asynchronous copies; X and its row stride are 16-byte aligned, and K is a
+/// multiple of 8.
 template <typename layer, typename tile>
 GPTQC_DEVICE void copy_activations(u8 *stage, const linear_args &args, int block_m, int kt) {
   constexpr int pieces = tile::k / 8;
@@ -24,7 +25,7 @@ GPTQC_DEVICE void copy_activations(u8 *stage, const linear_args &args, int block
     const int row = i / pieces, piece = i % pieces;
     const i64 m = (i64)block_m * tile::m + row;
     const i64 k = (i64)kt * tile::k + piece * 8;
-    const int bytes = m < args.m && k < layer::k ? (int)min_of(layer::k - k, (i64)8) * 2 : 0;
+    const int bytes = m < args.m && k < layer::k ? 16 : 0;
     copy_async_16(stage + x_offset<tile>(row, piece), bytes ? args.x + m * args.ldx + k : args.x,
                   bytes);
   }

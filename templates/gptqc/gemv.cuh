@@ -30,9 +30,7 @@ template <typename layer, typename tile> struct x_slice {
 
   __device__ __forceinline__ x_slice(u8 *slices, const linear_args &args, int block_m)
       : rows(slices + warp_id() * g::slice_bytes),
-        tokens((int)min_of((i64)tile::x_rows, (i64)args.m - (i64)block_m * tile::m)) {
-    rewind();
-  }
+        tokens((int)min_of((i64)tile::x_rows, (i64)args.m - (i64)block_m * tile::m)) {}
 
   /// Starts (or, gathering, does) the copy of the slice.
   template <bool gather>
@@ -53,7 +51,7 @@ template <typename layer, typename tile> struct x_slice {
           if constexpr (layer::padded_k == layer::k) {
             copy_async_16(to, x + k, 16);
           } else {
-            const int bytes = k < layer::k ? (int)min_of(layer::k - k, (i64)8) * 2 : 0;
+            const int bytes = k < layer::k ? 16 : 0; // K is a multiple of 8 here
             copy_async_16(to, bytes ? x + k : args.x, bytes);
           }
         }
@@ -87,7 +85,7 @@ template <typename layer, typename tile> struct x_slice {
     }
   }
 
-  /// Back to the first unit, for the next item. Rows beyond the tokens read the last one: columns
+  /// To the first unit of an item. Rows beyond the tokens read the last one: columns
   /// of a product do not mix, and those are not stored.
   __device__ __forceinline__ void rewind() {
     const int row_in_tile = lane_id() % 8, matrix = lane_id() / 8;
@@ -205,7 +203,6 @@ template <typename layer, typename tile> struct sums_mailbox {
       mbarrier_init(posted + i, tile::k_warps);
       mbarrier_init(taken + i, tile::reduce_warps);
     }
-    mbarrier_fence_init();
   }
 
   __device__ __forceinline__ void post(const float (&acc)[g::n_tiles][g::m_tiles][4]) {

@@ -156,7 +156,7 @@ template <typename layer, typename tile> struct weight_stream {
 #pragma unroll
     for (int i = 0; i < piece_rounds; ++i) {
       const int j = i * 32 + lane_id(), row = j / pieces % g::unit::scale_rows;
-      const int bytes = layer::sym || j % pieces < 2 ? 32 : 16; // of a group
+      const int bytes = j % pieces < 2 ? 32 : 16; // of a group
       if (j < piece_count) {
         if constexpr (whole_groups) {
           copy_async_16(copy_slot + scale_to[i], scale_from[i], 16);

@@ -115,14 +115,11 @@ template <typename layer, typename tile> struct wgmma_ring {
 
 /// Where a block stands in its cluster.
 template <typename tile> struct wgmma_place {
-  static __device__ __forceinline__ int rank() {
-    return tile::cluster == 1 ? 0 : (int)cluster_rank();
-  }
   static __device__ __forceinline__ int split() {
-    return tile::split_k == 1 ? 0 : rank() / tile::multicast;
+    return tile::split_k == 1 ? 0 : (int)cluster_rank() / tile::multicast;
   }
   static __device__ __forceinline__ int row_tile() {
-    return tile::multicast == 1 ? 0 : rank() % tile::multicast;
+    return tile::multicast == 1 ? 0 : (int)cluster_rank() % tile::multicast;
   }
 };
 

@@ -83,7 +83,7 @@ GPTQC_DEVICE void wgmma_exchange(
 /// Where a warp stores its 16 rows: a lane has 8 of them for the tokens lane / 2, + 16, ...
 struct wgmma_output {
   u16 *to;     // of the lane's first token and row
-  int rows;    // of the lane that exist, 0..8
+  int rows;    // of the lane that exist, up to 8; negative behind the last
   bool vector; // all 8 in one store
 };
 
@@ -142,7 +142,7 @@ GPTQC_DEVICE void wgmma_store(const linear_args &args,
     const int lane_column = column + lane % 2 * 8;
     wgmma_output out;
     out.to = args.y + (first_token + lane / 2) * args.ldy + lane_column;
-    out.rows = max_of(0, min_of(8, columns - lane_column));
+    out.rows = min_of(8, columns - lane_column);
     out.vector = aligned && out.rows == 8;
     float bias[2], up_bias[2];
     if constexpr (layer::bias)

@@ -7,8 +7,8 @@
 
 namespace gptqc {
 
-/// Copies `bytes` (0..16) from `source` and fills the rest of the 16 bytes at `shared` with zero.
-/// Both addresses are 16-byte aligned; `source` is not read when `bytes` is 0.
+/// Copies 16 bytes from `source`, or fills the 16 bytes at `shared` with zero and does not read
+/// `source`: `bytes` is 16 or 0. Both addresses are 16-byte aligned.
 GPTQC_DEVICE void copy_async_16(void *shared, const void *source, int bytes) {
 #if __CUDA_ARCH__ >= 800
   const u32 address = (u32)__cvta_generic_to_shared(shared);
@@ -17,16 +17,8 @@ GPTQC_DEVICE void copy_async_16(void *shared, const void *source, int bytes) {
                : "memory");
 #else
   u32x4 value = {0, 0, 0, 0};
-  if (bytes == 16) {
+  if (bytes > 0)
     value = *(const u32x4 *)source;
-  } else if (bytes > 0) { // a ragged end: never read past it
-    const u16 *from = (const u16 *)source;
-    const int count = bytes / 2;
-    value.x = from[0] | (count > 1 ? (u32)from[1] << 16 : 0u);
-    value.y = (count > 2 ? from[2] : 0u) | (count > 3 ? (u32)from[3] << 16 : 0u);
-    value.z = (count > 4 ? from[4] : 0u) | (count > 5 ? (u32)from[5] << 16 : 0u);
-    value.w = count > 6 ? from[6] : 0u;
-  }
   *(u32x4 *)shared = value;
 #endif
 }

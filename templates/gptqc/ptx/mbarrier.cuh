@@ -12,8 +12,9 @@ namespace gptqc {
 /// phases have parities 0, 1, 0, ...
 typedef u64 mbarrier;
 
-/// Makes a barrier whose phases need `arrivals` arrivals. One thread does it; mbarrier_fence_init
-/// and a block (or cluster) barrier must follow before anybody uses it.
+/// Makes a barrier whose phases need `arrivals` arrivals. One thread does it; a block (or cluster)
+/// barrier must follow before anybody uses it, behind mbarrier_fence_init where the copy engine
+/// does or where the cluster's barrier releases nothing.
 GPTQC_DEVICE void mbarrier_init(mbarrier *barrier, u32 arrivals) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"((u32)__cvta_generic_to_shared(barrier)),
                "r"(arrivals)
