@@ -37,7 +37,7 @@ void copyAsync16(void *shared, const void *source, int bytes) {
   const Unwatched unwatched;
   const void *site = __builtin_return_address(0);
   Thread &thread = currentThread();
-  if (bytes < 0 || bytes > 16)
+  if (bytes != 0 && bytes != 16)
     return fail(fmt::format("{}: cp.async of {} bytes", who(thread), bytes), site);
   if (reinterpret_cast<uintptr_t>(source) % 16 != 0 && bytes > 0)
     return fail(fmt::format("{}: cp.async from a source that is not 16-byte aligned: {}",

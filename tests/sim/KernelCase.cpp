@@ -50,16 +50,18 @@ void callKernel(const void *context) {
 }
 
 CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
-                  const std::vector<uint16_t> &dense, int64_t m, int64_t k, int64_t columns) {
+                  const std::vector<uint16_t> &dense, int64_t m, Rows rows) {
+  const int64_t k = matrix.descriptor.k, columns = matrix.descriptor.outputColumns();
   CaseData data;
   data.packed = packWeights(matrix);
   // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
   data.ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
-  data.ldy = columns + 3;
+  data.ldy = rows == Rows::Odd ? columns + 3 : columns / 8 * 8 + 16;
+  data.yOffset = rows == Rows::Shifted ? 1 : 0;
   data.x.assign(size_t(m * data.ldx), kPoison);
   for (int64_t row = 0; row < m; ++row)
     std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
-  data.y.resize(size_t(m * data.ldy));
+  data.y.resize(size_t(data.yOffset + m * data.ldy));
   data.workspace.resize(size_t(facts.workspaceBytes(m)));
   return data;
 }
@@ -74,7 +76,9 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
   args.perm = addBuffer(launch, "perm", data.packed.perm, false, false);
   args.bias = addBuffer(launch, "bias", data.packed.bias, false, false);
   args.x = addBuffer(launch, "x", data.x, false, true);
-  args.y = addBuffer(launch, "y", data.y, true, true);
+  args.y = addBuffer(launch, "y", data.y, true, true) + uint64_t(2 * data.yOffset);
+  launch.buffers.back().data += 2 * data.yOffset;
+  launch.buffers.back().bytes -= size_t(2 * data.yOffset);
   args.workspace = addBuffer(launch, "workspace", data.workspace, true, true);
   args.ldx = data.ldx;
   args.ldy = data.ldy;
@@ -87,6 +91,10 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
 
 Inputs inputsOf(uint64_t seed) { return kAllInputs[seed % std::size(kAllInputs)]; }
 bool runsBackwards(uint64_t seed) { return seed / 2 % 2 == 1; }
+Rows rowsOf(uint64_t seed) {
+  return seed % 4 == 1 ? Rows::Aligned : seed % 4 == 2 ? Rows::Shifted : Rows::Odd;
+}
+bool isSequential(uint64_t seed) { return seed % 4 == 2; }
 
 Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
                                  const std::string &descriptorText, int64_t m, uint64_t seed) {
@@ -97,10 +105,12 @@ Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
   result.seed = seed;
   GPTQC_ASSIGN(result.descriptor, Descriptor::parse(descriptorText));
   const Descriptor &d = result.descriptor;
-  GPTQC_ASSIGN(const QuantizedMatrix matrix, syntheticLayer(d, seed, 1));
+  GPTQC_ASSIGN(QuantizedMatrix matrix, syntheticLayer(d, seed, 1));
+  if (isSequential(seed))
+    std::sort(matrix.groupIndex.begin(), matrix.groupIndex.end());
   const std::vector<uint16_t> dense =
       syntheticActivations(inputsOf(seed), m, d.k, d.act, seed + 1, 1);
-  result.data = makeData(matrix, facts, dense, m, d.k, d.outputColumns());
+  result.data = makeData(matrix, facts, dense, m, rowsOf(seed));
   result.reference = referenceLinear(matrix, dense.data(), d.k, m, 1);
   return result;
 }
@@ -128,7 +138,7 @@ Launch CaseRun::makeLaunch(LinearArgs &args) {
 void CaseRun::checkSurroundings(Report &report) const {
   for (int64_t row = 0; row < m; ++row)
     for (int64_t column = descriptor.outputColumns(); column < data.ldy; ++column)
-      if (data.y[size_t(row * data.ldy + column)] != kPoison)
+      if (y()[row * data.ldy + column] != kPoison)
         report.errors.emplace_back(
             fmt::format("y[{}][{}] behind the row was overwritten", row, column));
   const int64_t counters = data.workspace.empty() ? 0 : kCounterBytes;
@@ -148,7 +158,7 @@ Report CaseRun::run(bool stopAtFirst) {
   Report report = sim::run(launch);
   if (stopAtFirst && !report.clean())
     return report;
-  const Comparison comparison = compareOutput(descriptor, reference, data.y.data(), data.ldy, 1);
+  const Comparison comparison = compareOutput(descriptor, reference, y(), data.ldy, 1);
   if (!comparison.passed())
     report.errors.emplace_back(comparison.explain());
   checkSurroundings(report);

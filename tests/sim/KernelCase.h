@@ -19,9 +19,16 @@ namespace gptqc::sim {
 /// bytes.
 using KernelEntry = void (*)(LinearArgs);
 
-/// The seed of a run decides the layer, the activations, their kind and the order of the threads.
+/// Rows of Y: 16-byte aligned, all of them 2 bytes behind such a place, or with an odd stride.
+enum class Rows { Aligned, Shifted, Odd };
+
+/// The seed of a run decides the layer, the activations, their kind and the order of the threads,
+/// where Y lies, and whether an act-order layer is in order already, as one whose X comes permuted:
+/// it has no permutation then, if its groups are whole k16 steps.
 Inputs inputsOf(uint64_t seed);
 bool runsBackwards(uint64_t seed);
+Rows rowsOf(uint64_t seed);
+bool isSequential(uint64_t seed);
 
 /// What a kernel reads and writes: every buffer at its exact size.
 struct CaseData {
@@ -29,6 +36,7 @@ struct CaseData {
   std::vector<uint16_t> x, y;
   std::vector<uint8_t> workspace;
   int64_t ldx = 0, ldy = 0;
+  int64_t yOffset = 0; ///< elements of `y` in front of Y
 };
 
 /// A kernel with a synthetic layer and m tokens, ready to run any number of times.
@@ -50,6 +58,7 @@ private:
   CaseData data;
   Reference reference;
 
+  const uint16_t *y() const { return data.y.data() + data.yOffset; }
   Launch makeLaunch(LinearArgs &args);
   void checkSurroundings(Report &report) const;
 };

@@ -134,6 +134,7 @@ void startCluster(Dim3 first) {
     startBlock(m.blocks[size_t(rank)], rank, {first.x + unsigned(rank), first.y, first.z});
   m.live = size * threads;
   m.components = m.live + 1; // and State::predecessor
+  m.wgmmaEngine.clear();
   m.clusterBarrier = Barrier();
   m.mbarriers.clear();
   m.loads.clear();
@@ -152,18 +153,32 @@ bool blocked(const Thread &thread) {
   return thread.done || (thread.wait.counter && *thread.wait.counter == thread.wait.seen);
 }
 
+/// Lets each thread of a block run until it waits; false when all waited before.
+bool runThreads(size_t rank) {
+  State &m = *machine;
+  const size_t count = size_t(m.launch->threads);
+  bool ran = false;
+  for (size_t i = 0; i < count && !finished(); ++i) {
+    Fiber &fiber = m.fibers[rank * count + (m.launch->backwards ? count - 1 - i : i)];
+    if (blocked(fiber.thread))
+      continue;
+    resumeFiber(fiber);
+    ran = true;
+  }
+  return ran;
+}
+
 void runCluster(Dim3 first) {
   State &m = *machine;
   startCluster(first);
   while (m.live > 0) {
     bool ran = false;
-    for (size_t i = 0; i < m.fibers.size() && !finished(); ++i) {
-      Fiber &fiber = m.fibers[m.launch->backwards ? m.fibers.size() - 1 - i : i];
-      if (blocked(fiber.thread))
-        continue;
-      resumeFiber(fiber);
-      ran = true;
-    }
+    for (size_t i = 0; i < m.blocks.size(); ++i)
+      if (m.launch->backwards)
+        while (runThreads(m.blocks.size() - 1 - i)) // as far as the block gets without the others
+          ran = true;
+      else
+        ran |= runThreads(i);
     if (finished())
       return;
     // Copies land as late as they can: when no thread can go on without one.

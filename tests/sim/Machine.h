@@ -35,8 +35,10 @@ struct Launch {
   std::vector<Buffer> buffers;
   int cluster = 1;           ///< blocks of a cluster, along x
   bool programmatic = false; ///< launched before the kernel in front of it has ended
-  bool backwards = false;    ///< clusters, and the threads of each, in descending order
-  bool stopAtFirst = false;  ///< end with the first finding
+  /// Clusters, their blocks and threads in descending order, and each block as far as it gets
+  /// before the next one runs; else in ascending order, the blocks of a cluster by turns.
+  bool backwards = false;
+  bool stopAtFirst = false; ///< end with the first finding
 };
 
 struct Counters {

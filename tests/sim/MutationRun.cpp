@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <random>
+#include <regex>
 #include <set>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -27,19 +28,25 @@ namespace {
 struct Mutant {
   std::string file, function, change, text;
   bool isOfKernel() const { return function.starts_with("gptqc_linear"); }
-  /// What known mutants are found by: a place that survives edits elsewhere. The functions of
-  /// kernels have numbers in their names.
-  bool isLeftOut() const {
-    return change == "statement left out" || change.starts_with("waits for");
+  /// An instruction that orders, waits or copies, left out: must be caught wherever it runs.
+  bool isInstruction() const {
+    return change == "instruction left out" || change.starts_with("waits for");
   }
   /// Whether the place has this mutant whatever its types: it tells what code was executed.
   bool isStructural() const {
-    return isLeftOut() || change == "loop left out" || change.starts_with("condition") ||
-           change.find("becomes") != std::string::npos;
+    return isInstruction() || change == "statement left out" || change == "loop left out" ||
+           change.starts_with("condition") || change.find("becomes") != std::string::npos;
   }
+  /// What known mutants are found by: a place that survives edits elsewhere. Numbers in emitted
+  /// code, which differ from kernel to kernel, are N.
   std::string key() const {
-    return fmt::format("{} | {} | {} | {}", isOfKernel() ? "kernel" : file,
-                       isOfKernel() ? "kernel" : function, change, text);
+    if (!isOfKernel())
+      return fmt::format("{} | {} | {} | {}", file, function, change, text);
+    static const std::regex numbers("\\b[0-9]+\\b");
+    const size_t again = text.find(" #"); // "#2": the function's second such place
+    return fmt::format("kernel | kernel | {} | {}{}", change,
+                       std::regex_replace(text.substr(0, again), numbers, "N"),
+                       again == std::string::npos ? "" : text.substr(again));
   }
 };
 
@@ -59,9 +66,9 @@ struct Subject {
 /// A mutant and what has happened to it.
 struct Trial {
   int mutant = 0;
-  /// Left-out statements and waits must be caught wherever they run. A changed value may not matter
-  /// in one kernel (a sum with what is zero there, a remainder of 1): it is enough that one
-  /// notices.
+  /// Left-out instructions must be caught wherever they run. A changed value, or one that is not
+  /// set, may not matter in one kernel (a sum with what is zero there, a remainder of 1): it is
+  /// enough that one notices.
   bool everywhere = false;
   Reach reach = Reach::Never;            ///< the most in any subject
   std::vector<const Subject *> subjects; ///< that it changes something in
@@ -251,7 +258,7 @@ std::vector<Trial> chooseTrials(const std::vector<Mutant> &table, std::vector<Su
   for (size_t i = 0; i < table.size(); ++i) {
     Trial trial;
     trial.mutant = int(i);
-    trial.everywhere = table[i].isLeftOut();
+    trial.everywhere = table[i].isInstruction();
     if (table[i].key().find(options.filter) != std::string::npos)
       trials.push_back(std::move(trial));
   }
@@ -276,13 +283,7 @@ std::vector<Trial> chooseTrials(const std::vector<Mutant> &table, std::vector<Su
 /// several kernels that differ in numbers alone are one; changes that the types do not allow are no
 /// mutants.
 std::vector<Trial> splitIdle(std::vector<Trial> &trials, const std::vector<Mutant> &table) {
-  const auto place = [&](const Trial &trial) {
-    const Mutant &mutant = table[size_t(trial.mutant)];
-    std::string text = mutant.key();
-    if (mutant.isOfKernel())
-      std::erase_if(text, [](char c) { return c >= '0' && c <= '9'; });
-    return text;
-  };
+  const auto place = [&](const Trial &trial) { return table[size_t(trial.mutant)].key(); };
   std::set<std::string> exercised;
   for (const Trial &trial : trials)
     if (!trial.subjects.empty())

@@ -54,7 +54,13 @@ bool ordered(const Thread &thread, Stamp stamp) {
     return true;
   if (int(stamp.cluster) != machine->cluster)
     return thread.view.grid.at(stamp.cluster, stamp.who) >= stamp.time;
-  return int(stamp.who) == thread.id || thread.view.known.at(stamp.who) >= stamp.time;
+  if (int(stamp.who) == thread.id)
+    return true;
+  const size_t parts = machine->partsOf(stamp.who);
+  for (size_t i = 0; i < parts; ++i)
+    if (thread.view.known.at(stamp.who + i) < stamp.time)
+      return false;
+  return true;
 }
 
 const char *readProblem(const Shadow &byte, const Thread &thread, Proxy proxy, bool needsWrite) {

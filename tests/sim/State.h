@@ -111,9 +111,11 @@ struct Collective {
 
 struct Warpgroup {
   Collective collective;
-  int engine = -1;   ///< component that reads shared memory for its wgmma
+  /// Component that reads shared memory for its wgmma, the first of four: what a warp waits for is
+  /// its own part, and a read is over when those who ask know that all parts are.
+  int engine = -1;
   uint32_t time = 0; ///< of the engine: wgmma issued
-  Clock finished;    ///< knows the engine up to some time; the lanes of a wait share it
+  Clock finished[4]; ///< by warp: knows its part up to some time; the lanes of a wait share it
 };
 
 struct BlockState {
@@ -164,9 +166,21 @@ struct State {
   std::deque<PendingLoad> loads;
   std::map<const void *, GridClock> atomics; ///< what those who add to a place passed on
   int components = 0;                        ///< handed out
+  std::vector<bool> wgmmaEngine;             ///< by component: the first of four
 
   int threads() const { return int(blocks.size()) * launch->threads; }
   int newComponent() { return components++; }
+  int newWgmmaEngine() {
+    const int first = components;
+    components += 4;
+    wgmmaEngine.resize(size_t(first) + 1);
+    wgmmaEngine.back() = true;
+    return first;
+  }
+  /// Components that must be known for what `component` did to be over.
+  size_t partsOf(size_t component) const {
+    return component < wgmmaEngine.size() && wgmmaEngine[component] ? 4 : 1;
+  }
   /// The component that stands for the kernel in front of this one: griddepcontrol.wait knows it.
   int predecessor() const { return threads(); }
 };

@@ -191,7 +191,7 @@ void wgmmaAll(Collective &group) {
   Thread &first = *group.threads[0];
   Warpgroup &warpgroup = first.block->warpgroups[first.index.x / 128];
   if (warpgroup.engine < 0)
-    warpgroup.engine = machine->newComponent();
+    warpgroup.engine = machine->newWgmmaEngine();
   ++warpgroup.time;
   const WgmmaOperand &operand = lane(0);
   for (int l = 1; l < 128; ++l)
@@ -318,11 +318,13 @@ void wgmmaWait(int pending) {
     thread.wgmmaTimes.pop_front();
     if (warpgroup.engine < 0)
       continue;
-    if (warpgroup.finished.at(size_t(warpgroup.engine)) != time) {
-      warpgroup.finished = Clock();
-      warpgroup.finished.raise(size_t(warpgroup.engine), time);
+    const size_t warp = thread.index.x / 32 % 4, part = size_t(warpgroup.engine) + warp;
+    Clock &finished = warpgroup.finished[warp];
+    if (finished.at(part) != time) {
+      finished = Clock();
+      finished.raise(part, time);
     }
-    thread.view.known.join(warpgroup.finished);
+    thread.view.known.join(finished);
   }
   const uint64_t finished = thread.wgmmaGroup - 1 - thread.wgmmaTimes.size();
   std::erase_if(thread.fragments, [&](const FragmentInFlight &fragment) {

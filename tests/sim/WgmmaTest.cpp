@@ -98,5 +98,43 @@ TEST(Wgmma, MultipliesAndSeesMistakes) {
   sees(product<Use::MissingWarp>, "wait for wgmma");
 }
 
+/// A warpgroup multiplies by what a warp behind it loads, twice into the same place.
+enum class Free { EveryWarp, OneWarp };
+template <Free how> void refilled() {
+  GPTQC_SHARED_MEMORY(shared);
+  mbarrier *full = (mbarrier *)(shared + 2048), *empty = full + 1;
+  const int tid = int(threadIdx.x);
+  if (tid == 128) {
+    mbarrier_init(full, 1);
+    mbarrier_init(empty, how == Free::EveryWarp ? 4 : 1);
+    mbarrier_fence_init();
+  }
+  block_barrier();
+  for (u32 round = 0; round < 2; ++round) {
+    if (tid == 128) {
+      mbarrier_wait(empty, round ^ 1);
+      mbarrier_arrive_expect(full, 1024);
+      bulk_load(shared, source, 1024, full);
+    }
+    if (tid >= 128)
+      continue;
+    float d[4];
+    const u32 a[4] = {};
+    mbarrier_wait(full, round);
+    wgmma_fence();
+    wgmma_f16<8>(d, a, wgmma_descriptor(shared), false);
+    wgmma_commit();
+    wgmma_wait<0>();
+    if (tid % 32 == 0 && (how == Free::EveryWarp || tid == 0))
+      mbarrier_arrive(empty);
+  }
+}
+
+TEST(Wgmma, EveryWarpFreesWhatItMultipliesBy) {
+  const Shape shape = {.threads = 256};
+  EXPECT_TRUE(clean(refilled<Free::EveryWarp>, shape));
+  EXPECT_TRUE(finds(runKernel(refilled<Free::OneWarp>, shape), "overwrites what another thread"));
+}
+
 } // namespace
 } // namespace gptqc::sim

@@ -194,12 +194,14 @@ class Finder:
             return
         wait = re.match(r'(\w*wait\w*)<(.+)>\(\)$', text, re.S)
         site.inserts = ['(gptqc::mutant::keep(@) ? (void)(', ') : (void)0)']
-        site.changes = ['statement left out']
+        name = re.match(r'\w+', text)
+        instruction = name and name[0] in self.ptx
+        site.changes = ['instruction left out' if instruction else 'statement left out']
         if wait:
             laxer = f'{wait[1]}<({wait[2]}) + 1>()'
             site.inserts = ['(!gptqc::mutant::keep(@) ? (void)0 : gptqc::mutant::laxer(@ + 1) ? (void)'
                             f'{laxer} : (void)(', '))']
-            site.changes = ['statement left out', 'waits for one group less']
+            site.changes.append('waits for one group less')
 
     def call(self, node, inner, depth):
         """Integer arguments of the instructions."""
@@ -241,7 +243,7 @@ def instructions():
     names = set()
     for header in sorted((ROOT / 'templates/gptqc/ptx').glob('*.cuh')):
         if header.stem not in ('half2', 'lop3', 'pack', 'mma'):
-            names.update(re.findall(r'GPTQC_DEVICE \w+ (\w+)\(', header.read_text()))
+            names.update(re.findall(r'(?:GPTQC_DEVICE|__forceinline__) \w+ (\w+)\(', header.read_text()))
     return names
 
 
