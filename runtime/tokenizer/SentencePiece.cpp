@@ -11,14 +11,17 @@ namespace {
 
 constexpr const char *kPlugin = "libgptqc_sentencepiece.so";
 
-/// Looks beside this binary (the Python module), in lib/ beside its folder (installed, or in a build
-/// tree, where tests lie one folder deeper) and lib/gptqc/ (the tool of the wheel), then in the
-/// loader's path. Null when there is none; dlerror() says why.
+/// Looks beside this binary (the Python module), in lib/ beside its folder (installed, or in a
+/// build tree, where tests lie one folder deeper) and lib/gptqc/ (the tool of the wheel), then in
+/// the loader's path. Null when there is none; dlerror() says why.
 void *openPlugin() {
   Dl_info self = {};
   if (dladdr(reinterpret_cast<void *>(&openPlugin), &self) != 0 && self.dli_fname) {
+    // A program that was found in PATH has its bare name here.
+    const bool bare = std::string_view(self.dli_fname).find('/') == std::string_view::npos;
     std::error_code error;
-    const std::filesystem::path binary = std::filesystem::canonical(self.dli_fname, error);
+    const std::filesystem::path binary =
+        std::filesystem::canonical(bare ? "/proc/self/exe" : self.dli_fname, error);
     for (const char *folder : {".", "../lib", "../lib/gptqc", "../../lib"})
       if (void *found =
               dlopen((binary.parent_path() / folder / kPlugin).c_str(), RTLD_NOW | RTLD_LOCAL))
