@@ -3,6 +3,7 @@
 
 #include "compiler/emit/BodyPrinter.h"
 #include "compiler/emit/KernelFacts.h"
+#include "compiler/schedule/TilePlan.h"
 
 namespace gptqc {
 
@@ -16,10 +17,12 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
   std::string &source = result.source;
   source = fmt::format("// {}\n// {}\n// {}\n", descriptor.print(),
                        kernel.getTarget().getValue().print(), schedule.print());
+  if (permutesX(descriptor, schedule))
+    body.headers.insert("gptqc/permute.cuh");
   for (const std::string &header : body.headers)
     source += fmt::format("#include \"{}\"\n", header);
-  source += "\nnamespace {\n\n" + layerFacts(descriptor) + "\n" + tileFacts(descriptor, schedule) +
-            "\n} // namespace\n\n";
+  source += "\nnamespace {\n\n" + layerFacts(descriptor, schedule) + "\n" +
+            tileFacts(descriptor, schedule) + "\n} // namespace\n\n";
   result.launch = launchFacts(descriptor, schedule);
   result.launch.overlaps = kernel.getTarget().getValue().hasProgrammaticLaunch();
   source += fmt::format(
@@ -34,6 +37,14 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
       result.launch.xBoxRows > 0 ? ",\n             const __grid_constant__ gptqc::tensor_map x_map"
                                  : "");
   source += body.text + "}\n";
+  if (permutesX(descriptor, schedule))
+    source += fmt::format("\nextern \"C\" __global__ void "
+                          "__launch_bounds__(gptqc::permute_threads, 1)\n"
+                          "{}(const __grid_constant__ gptqc::linear_args args) {{\n"
+                          "  using namespace gptqc;\n"
+                          "  GPTQC_SHARED_MEMORY(shared);\n"
+                          "  permute_activations<layer>(shared, args);\n}}\n",
+                          kPermuteEntry);
   result.launch.entry = kernel.getSymName().str();
   result.launch.sharedBytes = int64_t(*kernel.getSharedBytes());
   return result;

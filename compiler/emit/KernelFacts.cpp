@@ -13,6 +13,13 @@ namespace {
 /// flight fit in L2.
 constexpr int kRasterTokens = 1024;
 
+/// Shared memory of the kernel that permutes X: a row, where it fits beside other blocks.
+int64_t stagedRowBytes(const Descriptor &d) {
+  constexpr int64_t kMost = 64 * 1024;
+  const int64_t bytes = (d.k * 2 + 15) / 16 * 16;
+  return bytes <= kMost ? bytes : 0;
+}
+
 /// Prints the members of a struct of constants.
 class FactsPrinter {
 public:
@@ -36,17 +43,22 @@ private:
 
 } // namespace
 
-std::string layerFacts(const Descriptor &d) {
+std::string layerFacts(const Descriptor &d, const Schedule &s) {
   const WeightLayout layout = TilePlan::layoutOf(d);
+  const bool inFront = permutesX(d, s); // then X has the packed columns
   FactsPrinter facts("layer");
   facts.number("bits", d.bits);
   facts.flag("sym", d.sym);
   facts.flag("ragged", d.ragged);
-  facts.flag("permuted", layout.permuted);
+  facts.flag("permuted", layout.permuted && !inFront);
   facts.flag("bias", d.bias);
   facts.number("parts", layout.parts);
   facts.wide("n", d.n);
-  facts.wide("k", d.k);
+  facts.wide("k", inFront ? layout.paddedK : d.k);
+  if (inFront) {
+    facts.wide("source_k", d.k);
+    facts.flag("stage_rows", stagedRowBytes(d) > 0);
+  }
   facts.wide("padded_n", layout.paddedN);
   facts.wide("padded_k", layout.paddedK);
   facts.number("padded_groups", layout.paddedGroups);
@@ -90,6 +102,11 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   facts.tileM = s.tileM;
   // simt reads single elements whatever its schedule says.
   facts.xVector = s.family == Family::Simt ? 2 : s.xVector;
+  if (permutesX(d, s)) { // the kernel in front takes any X
+    facts.xVector = 2;
+    facts.permutedK = layout.paddedK;
+    facts.permuteShared = stagedRowBytes(d);
+  }
   facts.paddedN = layout.paddedN;
   if (s.family == Family::Gemv) {
     facts.persistent = true;

@@ -11,7 +11,7 @@
 namespace gptqc {
 
 /// `struct layer { ... };` as templates/gptqc/tile.cuh documents it.
-std::string layerFacts(const Descriptor &descriptor);
+std::string layerFacts(const Descriptor &descriptor, const Schedule &schedule);
 
 /// `struct tile { ... };`
 std::string tileFacts(const Descriptor &descriptor, const Schedule &schedule);

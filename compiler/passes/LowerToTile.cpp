@@ -185,8 +185,9 @@ void KernelBuilder::buildStreaming(Value rings, Value slices, Value mailbox) {
     mlir::OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(units.getBody());
     Value slot = tile::NextUnitOp::create(builder, loc, tile::UnitType::get(context), stream);
-    auto steps = loop(constant(0), constant(plan.warpSteps), constant(plan.flushSteps), "step",
-                      builder.getI64IntegerAttr(std::max(1, 4 / plan.flushSteps)));
+    auto steps =
+        loop(constant(0), constant(plan.warpSteps), constant(plan.flushSteps), "step",
+             builder.getI64IntegerAttr(std::max({1, 4 / plan.flushSteps, schedule.unroll})));
     builder.setInsertionPointToStart(steps.getBody());
     Value fragments = tile::LoadSliceOp::create(
         builder, loc, registers({plan.flushSteps, plan.warpMTiles, 2}, builder.getI32Type()), slice,

@@ -18,13 +18,17 @@ Status refuse(const Schedule &schedule, fmt::format_string<Args...> format, Args
                                                fmt::format(format, std::forward<Args>(args)...)));
 }
 
-Status checkActivationLoads(const Descriptor &d, const Schedule &s, const TilePlan &plan) {
-  if (s.xVector != 16)
-    return Status();
-  if (d.k % 8 != 0)
+Status checkActivationLoads(const Descriptor &d, const Schedule &s) {
+  if (s.xVector == 16 && d.k % 8 != 0 && !permutesX(d, s))
     return refuse(s, "rows of {} elements are no multiple of 16 bytes; use xvec2", d.k);
-  if (plan.layout.permuted)
-    return refuse(s, "the columns of X are gathered one by one through the permutation; use xvec2");
+  return Status();
+}
+
+/// Side by side only where gemv has several chunks in a unit.
+Status checkUnroll(const Schedule &s, const TilePlan &plan) {
+  const int chunks = s.family == Family::Gemv ? plan.warpSteps / plan.flushSteps : 1;
+  if (s.unroll > 1 && chunks % s.unroll != 0)
+    return refuse(s, "there are {} chunks of k to unroll; use a divisor", chunks);
   return Status();
 }
 
@@ -78,7 +82,8 @@ Status checkMma(const Descriptor &d, const Target &t, const Schedule &s) {
     return refuse(s, "more than 8 stages hide nothing; use stages8 at most");
   GPTQC_TRY(checkMmaWarps(d, s));
   const TilePlan plan = TilePlan::of(d, s);
-  GPTQC_TRY(checkActivationLoads(d, s, plan));
+  GPTQC_TRY(checkUnroll(s, plan));
+  GPTQC_TRY(checkActivationLoads(d, s));
   GPTQC_TRY(checkSplit(d, s, plan));
   return checkResources(t, s, plan);
 }
@@ -109,7 +114,8 @@ Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
   if (s.tileK % columns != 0 || s.tileK > 1024 || plan.layout.paddedK % s.tileK != 0)
     return refuse(s, "the k tile of w{} must be a multiple of {} that divides {}, 1024 at most",
                   d.bits, columns, plan.layout.paddedK);
-  GPTQC_TRY(checkActivationLoads(d, s, plan));
+  GPTQC_TRY(checkUnroll(s, plan));
+  GPTQC_TRY(checkActivationLoads(d, s));
   return checkResources(t, s, plan);
 }
 
@@ -145,9 +151,8 @@ Status checkWgmma(const Descriptor &d, const Target &t, const Schedule &s) {
                   "batch_invariant needs one order of summation for every M; use the mma family");
   GPTQC_TRY(checkWgmmaTile(d, s));
   const TilePlan plan = TilePlan::of(d, s);
-  if (plan.layout.permuted)
-    return refuse(s, "the copy engine cannot permute the columns of X; use the mma family");
-  if (s.xVector != 16 || d.k % 8 != 0)
+  GPTQC_TRY(checkUnroll(s, plan));
+  if (s.xVector != 16 || (d.k % 8 != 0 && !permutesX(d, s)))
     return refuse(s, "the copy engine takes rows of X of whole 16 bytes; use the mma family");
   GPTQC_TRY(checkSplit(d, s, plan));
   if (plan.weightStages < 2)
@@ -164,7 +169,8 @@ Status checkWgmma(const Descriptor &d, const Target &t, const Schedule &s) {
 
 /// One thread owns one row; X is read element by element whatever its alignment.
 Status checkSimt(const Schedule &s) {
-  if (s.mWarps != 1 || s.kWarps != 1 || s.stages != 1 || s.splitK != 1 || s.xVector != 16)
+  if (s.mWarps != 1 || s.kWarps != 1 || s.stages != 1 || s.splitK != 1 || s.unroll != 1 ||
+      s.xVector != 16)
     return refuse(s,
                   "simt has one warp layout and no pipeline; use 'simt t128x4x16 warps4 stages1'");
   if (s.warps > 16 || s.tileN != s.threads() || s.tileK != 16 || s.tileM > 16)
@@ -204,20 +210,28 @@ void appendMma(const Descriptor &d, const Target &t, Schedule s, std::vector<Sch
 /// Appends the legal gemv schedules: for few tokens only.
 void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
   constexpr int64_t kFewTokens = 32;
+  constexpr int kNarrowBits = 3;          // whose computing takes longer than their bytes
+  constexpr int kManyWarpsRegisters = 80; // six warps a scheduler
   if (d.m.hi > kFewTokens)
     return;
   s.family = Family::Gemv;
   s.tileM = int(std::max<int64_t>(1, (d.m.hi + 7) / 8)) * 8;
   for (int tiles : {1, 2, 4})
     for (int tileK : {64, 128, 256, 512})
-      for (int warps : {4, 8, 12, 16})
+      for (int warps : {4, 8, 12, 16, 20, 24}) {
+        if (warps > 16 && d.bits > kNarrowBits)
+          continue; // wider ones wait for memory
         for (int stages : {2, 3, 4, 6})
-          for (int splitK : {1, 2, 4, 8}) {
-            s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
-            s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages, s.splitK = splitK;
-            if (ScheduleSpace::check(d, t, s).ok())
-              found.push_back(s);
-          }
+          for (int splitK : {1, 2, 4, 8})
+            for (int unroll : {1, 2}) {
+              s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
+              s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages, s.splitK = splitK;
+              s.unroll = unroll;
+              if ((unroll == 1 || d.bits <= kNarrowBits) && ScheduleSpace::check(d, t, s).ok() &&
+                  (warps <= 16 || TilePlan::of(d, s).registers <= kManyWarpsRegisters))
+                found.push_back(s);
+            }
+      }
 }
 
 /// Appends the legal wgmma schedules: for many tokens.
@@ -272,13 +286,18 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
   const int64_t tokens = std::min<int64_t>(d.m.hi, 128);
   Schedule s;
   s.family = Family::Mma;
-  s.xVector = d.k % 8 != 0 || TilePlan::layoutOf(d).permuted ? 2 : 16;
-  for (int tileM : {8, 16, 32, 64, 128}) {
-    s.tileM = tileM;
-    if (tileM == 8 || tileM < 2 * tokens)
-      appendMma(d, t, s, found);
+  // Permuted X: gathered by the kernel, or by one in front.
+  for (int xVector : {2, 16}) {
+    if (xVector == 2 && d.k % 8 == 0 && !TilePlan::layoutOf(d).permuted)
+      continue;
+    s.xVector = xVector;
+    for (int tileM : {8, 16, 32, 64, 128}) {
+      s.tileM = tileM;
+      if (tileM == 8 || tileM < 2 * tokens)
+        appendMma(d, t, s, found);
+    }
+    appendGemv(d, t, s, found);
   }
-  appendGemv(d, t, s, found);
   appendWgmma(d, t, s, found);
   Schedule simt;
   simt.family = Family::Simt;

@@ -60,8 +60,12 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   }
   const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
   const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 16 : 6);
-  plan.registers =
-      nTiles * (plan.warpMTiles * 8 + words) + plan.flushSteps * plan.warpMTiles * 2 + 36;
+  // A chunk that is computed beside another one has partial sums of its own, and words and X until
+  // they are used up.
+  const int chunks = std::min(s.unroll, 64); // a unit has no more
+  const int fragments = plan.flushSteps * plan.warpMTiles;
+  plan.registers = nTiles * (plan.warpMTiles * 8 + words) + fragments * 2 + 36 +
+                   (chunks - 1) * (nTiles * (plan.warpMTiles * 4 + words / 2) + fragments);
 }
 
 /// Mirrors wgmma_plan of templates/gptqc/wgmma_plan.cuh; the ring of weights takes the shared
@@ -104,6 +108,10 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
 } // namespace
 
 int chunkK(int bits) { return 256 / planesOf(bits).back().width; }
+
+bool permutesX(const Descriptor &d, const Schedule &s) {
+  return s.family != Family::Simt && s.xVector == 16 && TilePlan::layoutOf(d).permuted;
+}
 
 WeightLayout TilePlan::layoutOf(const Descriptor &d) {
   return d.ragged ? WeightLayout::ragged(d, {}) : WeightLayout::uniform(d);

@@ -43,6 +43,10 @@ struct TilePlan {
   static WeightLayout layoutOf(const Descriptor &descriptor);
 };
 
+/// Whether the kernel of a schedule reads X from where a kernel in front has put it, with its
+/// columns in the order of the packed ones.
+bool permutesX(const Descriptor &descriptor, const Schedule &schedule);
+
 /// Packed k that one 16-byte chunk of the narrowest plane covers; tileK is a multiple.
 int chunkK(int bits);
 

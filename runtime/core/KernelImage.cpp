@@ -122,6 +122,8 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("item_tiles", image.launch.itemTiles, 1, 16);
   launch.flag("items_over_tokens", image.launch.itemsOverTokens);
   launch.number("x_box_rows", image.launch.xBoxRows, 0, 256);
+  launch.number("permuted_k", image.launch.permutedK, 0, kAny);
+  launch.number("permute_shared", image.launch.permuteShared, 0, 1 << 20);
   launch.flag("overlaps", image.launch.overlaps);
   launch.flag("uses_permutation", image.launch.usesPermutation);
 
@@ -162,6 +164,8 @@ nlohmann::json kernelFactsToJson(const KernelImage &image) {
             {"item_tiles", launch.itemTiles},
             {"items_over_tokens", launch.itemsOverTokens},
             {"x_box_rows", launch.xBoxRows},
+            {"permuted_k", launch.permutedK},
+            {"permute_shared", launch.permuteShared},
             {"overlaps", launch.overlaps},
             {"uses_permutation", launch.usesPermutation}}},
           {"resources",
@@ -181,12 +185,28 @@ Result<KernelImage> kernelFactsFromJson(const nlohmann::json &facts, std::string
   return image;
 }
 
-int64_t LaunchFacts::workspaceBytes(int64_t m) const {
-  if (splitK <= 1 || m <= 0)
+namespace {
+
+/// Of the counters and the partial sums.
+int64_t splitBytes(const LaunchFacts &facts, int64_t m) {
+  if (facts.splitK <= 1)
     return 0;
-  const int64_t across = blocksN(), most = kMaxSplitTiles / std::max<int64_t>(across, 1);
-  const int64_t tiles = blocksM(m) <= most ? across * blocksM(m) : kMaxSplitTiles;
-  return kCounterBytes + alignUp(tiles * splitK * tileN * tileM * 4, 256);
+  const int64_t across = facts.blocksN(), most = kMaxSplitTiles / std::max<int64_t>(across, 1);
+  const int64_t tiles = facts.blocksM(m) <= most ? across * facts.blocksM(m) : kMaxSplitTiles;
+  return kCounterBytes + alignUp(tiles * facts.splitK * facts.tileN * facts.tileM * 4, 256);
+}
+
+} // namespace
+
+int64_t LaunchFacts::permutedOffset(int64_t m) const {
+  // Behind the counters even where there are none: other kernels that share the workspace count.
+  return std::max(kCounterBytes, splitBytes(*this, m));
+}
+
+int64_t LaunchFacts::workspaceBytes(int64_t m) const {
+  if (m <= 0)
+    return 0;
+  return permutedK == 0 ? splitBytes(*this, m) : permutedOffset(m) + m * permutedK * 2;
 }
 
 std::vector<uint8_t> KernelImage::serialize() const {

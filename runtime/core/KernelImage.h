@@ -12,6 +12,9 @@
 
 namespace gptqc {
 
+/// Name of the kernel that permutes X, in the code of layers whose kernel reads it permuted.
+inline constexpr const char *kPermuteEntry = "gptqc_permute";
+
 /// Filled by the emitter. An item is what one cluster of blocks (without clusters: one block)
 /// computes: row tiles, of tiled rows = Np (all parts), for one tile of tokens. Grid: x = cluster *
 /// items along the rows, y = ceil(M / tileM), z = splitK; where items count token tiles too, y
@@ -31,6 +34,9 @@ struct LaunchFacts {
   int itemTiles = 1;            ///< row tiles of an item
   bool itemsOverTokens = false; ///< items count token tiles too
   int xBoxRows = 0; ///< a second parameter maps X in boxes of so many rows x 64; 0: there is none
+  /// X is read from the workspace, [M, permutedK], where the kernel kPermuteEntry of the same code
+  /// puts it, with so many bytes of dynamic shared memory; 0: X is read as it comes.
+  int64_t permutedK = 0, permuteShared = 0;
   bool overlaps = false;        ///< may be launched before the kernel in front of it has ended
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
 
@@ -43,9 +49,11 @@ struct LaunchFacts {
     return (blocksN() + itemTiles - 1) / itemTiles * (itemsOverTokens ? blocksM(m) : 1);
   }
   int64_t gridY(int64_t m) const { return itemsOverTokens ? 1 : blocksM(m); }
-  /// Bytes of workspace for m tokens: kCounterBytes of counters, then one fp32 tile per (block,
-  /// split), rounded up to 256. 0 when splitK is 1.
+  /// Bytes of workspace for m tokens: kCounterBytes of counters, one fp32 tile per (block, split),
+  /// rounded up to 256, then the permuted X. 0 when splitK is 1 and X is not permuted.
   int64_t workspaceBytes(int64_t m) const;
+  /// Where the permuted X begins in it.
+  int64_t permutedOffset(int64_t m) const;
 };
 
 /// What ptxas reported.

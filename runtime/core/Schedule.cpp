@@ -49,9 +49,11 @@ std::optional<Family> parseFamily(std::string_view name) {
 
 Result<Schedule> Schedule::parse(std::string_view text) {
   const auto refuse = [&](std::string why) {
-    return invalidArgument("schedule '{}': {} (write: simt|mma|wgmma|gemv t<N>x<M>x<K> warps<n> "
-                           "[mwarps<n>] [kwarps<n>] stages<n> [splitk<n>] [multicast<n>] [xvec2])",
-                           quoteName(text), why);
+    return invalidArgument(
+        "schedule '{}': {} (write: simt|mma|wgmma|gemv t<N>x<M>x<K> warps<n> "
+        "[mwarps<n>] [kwarps<n>] stages<n> [splitk<n>] [multicast<n>] [unroll<n>] "
+        "[xvec2])",
+        quoteName(text), why);
   };
   const std::vector<std::string_view> tokens = splitTokens(text);
   if (tokens.empty())
@@ -69,12 +71,13 @@ Result<Schedule> Schedule::parse(std::string_view text) {
     int *value;
     bool required;
   };
-  const std::array<Field, 7> fields = {{{"warps", &schedule.warps, true},
+  const std::array<Field, 8> fields = {{{"warps", &schedule.warps, true},
                                         {"mwarps", &schedule.mWarps, false},
                                         {"kwarps", &schedule.kWarps, false},
                                         {"stages", &schedule.stages, true},
                                         {"splitk", &schedule.splitK, false},
                                         {"multicast", &schedule.multicast, false},
+                                        {"unroll", &schedule.unroll, false},
                                         {"xvec", &schedule.xVector, false}}};
   size_t next = 2;
   for (const Field &field : fields) {
@@ -109,6 +112,8 @@ std::string Schedule::print() const {
     text += fmt::format(" splitk{}", splitK);
   if (multicast != 1)
     text += fmt::format(" multicast{}", multicast);
+  if (unroll != 1)
+    text += fmt::format(" unroll{}", unroll);
   if (xVector != 16)
     text += fmt::format(" xvec{}", xVector);
   return text;

@@ -27,8 +27,11 @@ struct Schedule {
   int stages = 1;    ///< shared-memory buffers of the load pipeline
   int splitK = 1;    ///< blocks along k, reduced in a fixed order; printed as `splitk2` when not 1
   int multicast = 1; ///< wgmma: blocks that load X together; printed as `multicast2` when not 1
-  int xVector =
-      16; ///< bytes of one load of X: 16 needs aligned rows, 2 takes any; printed when not 16
+  int unroll = 1;    ///< gemv: chunks of k computed side by side; printed as `unroll2` when not 1
+  /// Bytes of one load of X: 2 takes any X, and permutes its columns; 16 needs aligned rows, or for
+  /// layers that permute columns a kernel in front that does (simt: no meaning). Printed when not
+  /// 16.
+  int xVector = 16;
 
   bool operator==(const Schedule &) const = default;
 

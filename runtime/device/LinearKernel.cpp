@@ -40,6 +40,9 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
         fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
   GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes));
+  if (facts.permutedK > 0) {
+    GPTQC_ASSIGN(kernel.permuter, module.function(kPermuteEntry, facts.permuteShared));
+  }
   if (facts.persistent) {
     GPTQC_ASSIGN(kernel.residentBlocks, kernel.kernel.residentBlocks(facts.threads, facts.cluster));
   }
@@ -60,8 +63,9 @@ Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t 
                           const Device &device) const {
   constexpr int kFloat16 = 6, kBFloat16 = 9, kSwizzle128 = 3, kPromote256 = 3; // CUtensorMap enums
   const bool isHalf = kernelDescriptor.act == DType::F16;
-  const int64_t alignedRow = (kernelDescriptor.k * kElementBytes + 15) / 16 * 16;
-  const uint64_t sizes[] = {uint64_t(kernelDescriptor.k), uint64_t(tokens)};
+  const int64_t columns = facts.permutedK > 0 ? facts.permutedK : kernelDescriptor.k;
+  const int64_t alignedRow = (columns * kElementBytes + 15) / 16 * 16;
+  const uint64_t sizes[] = {uint64_t(columns), uint64_t(tokens)};
   const uint64_t stride[] = {uint64_t(tokens > 1 ? ldx * kElementBytes : alignedRow)};
   const unsigned box[] = {64, unsigned(facts.xBoxRows)}, step[] = {1, 1};
   const ContextScope scope(device);
@@ -69,6 +73,22 @@ Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t 
                           &map, isHalf ? kFloat16 : kBFloat16, 2, reinterpret_cast<void *>(x),
                           sizes, stride, box, step, 0, kSwizzle128, kPromote256, 0),
                       "cuTensorMapEncodeTiled");
+}
+
+Status LinearKernel::permuteX(LinearArgs &args, const Stream &stream) const {
+  constexpr int kThreads = 1024, kThreadColumns = 8; // templates/gptqc/permute.cuh
+  constexpr int64_t kMostRows = 512;                 // of a grid, whose blocks walk over the others
+  constexpr int64_t kColumns = int64_t(kThreads) * kThreadColumns;
+  LinearArgs permute = args;
+  permute.y = args.workspace + uint64_t(facts.permutedOffset(args.m));
+  permute.ldy = facts.permutedK;
+  const Grid grid{(facts.permutedK + kColumns - 1) / kColumns, std::min<int64_t>(args.m, kMostRows),
+                  1};
+  GPTQC_TRY(permuter.launch(grid, kThreads, &permute, stream, nullptr, args.overlaps != 0));
+  args.x = permute.y;
+  args.ldx = facts.permutedK;
+  args.overlaps = facts.overlaps; // with the kernel that was just launched
+  return Status();
 }
 
 int64_t LinearKernel::launchTokens() const {
@@ -123,8 +143,6 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
   layer.fill(args);
   args.workspace = workspace.address();
   args.counterBytes = int32_t(kCounterBytes);
-  args.overlaps = overlaps && facts.overlaps;
-  args.ldx = ldx;
   args.ldy = ldy;
   const int64_t step = launchTokens();
   for (int64_t first = 0; first < m; first += step) {
@@ -132,9 +150,13 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     args.x = x + uint64_t(first * ldx * kElementBytes);
     args.y = y + uint64_t(first * ldy * kElementBytes);
     args.m = int32_t(tokens);
+    args.ldx = ldx;
+    args.overlaps = overlaps && facts.overlaps;
+    if (facts.permutedK > 0)
+      GPTQC_TRY(permuteX(args, stream));
     CuTensorMap map;
     if (facts.xBoxRows > 0)
-      GPTQC_TRY(mapX(map, args.x, ldx, tokens, stream.device()));
+      GPTQC_TRY(mapX(map, args.x, args.ldx, tokens, stream.device()));
     GPTQC_TRY(kernel.launch(gridFor(tokens), facts.threads, &args, stream,
                             facts.xBoxRows > 0 ? &map : nullptr, args.overlaps != 0));
   }

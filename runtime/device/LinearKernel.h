@@ -44,6 +44,8 @@ private:
   /// Tokens of one launch.
   int64_t launchTokens() const;
   Grid gridFor(int64_t tokens) const;
+  /// Launches the kernel that permutes X, and makes its result the X of the launch.
+  Status permuteX(LinearArgs &args, const Stream &stream) const;
   Status mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t tokens,
               const Device &device) const;
 
@@ -51,7 +53,7 @@ private:
   std::string scheduleText;
   LaunchFacts facts;
   ResourceUsage usage;
-  Function kernel;
+  Function kernel, permuter;
   int64_t residentBlocks = 0; ///< of a persistent kernel on the whole device at once
 };
 

@@ -13,6 +13,7 @@
 #include "gptqc/gemv.cuh"
 #include "gptqc/items.cuh"
 #include "gptqc/meeting.cuh"
+#include "gptqc/permute.cuh"
 #include "gptqc/predecessors.cuh"
 #include "gptqc/reduce.cuh"
 #include "gptqc/simt.cuh"

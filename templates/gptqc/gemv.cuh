@@ -16,6 +16,7 @@
 #include "gptqc/fragment.cuh"
 #include "gptqc/predecessors.cuh"
 #include "gptqc/ptx/mbarrier.cuh"
+#include "gptqc/ptx/prefetch.cuh"
 #include "gptqc/weight_stream.cuh"
 
 namespace gptqc {
@@ -57,6 +58,16 @@ template <typename layer, typename tile> struct x_slice {
         }
       }
     }
+  }
+
+  /// The permutation's part, in front of the weights: behind them it would wait for memory.
+  __device__ __forceinline__ void prefetch_permutation(const linear_args &args,
+                                                       const unit_range<layer, tile> &range) const {
+    constexpr int line = 128 / 4; // columns
+    if (args.perm)
+      for (int k = range.begin * tile::k + lane_id() * line; k < range.end * tile::k;
+           k += 32 * line)
+        prefetch_l2(args.perm + k);
   }
 
   /// Copies the slice through registers, which waits for no copy that was started before.
@@ -128,6 +139,8 @@ template <bool gather, typename layer, typename tile>
 GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<layer, tile> &slice,
                                   const linear_args &args, int block_m) {
   if (gather || args.overlaps) { // X may come late: let it wait with all copies in flight
+    if constexpr (gather && layer::permuted)
+      slice.prefetch_permutation(args, stream.range);
     stream.template run_ahead<tile::stages - 1>(args);
     await_predecessors();
     if constexpr (gather)

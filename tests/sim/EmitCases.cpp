@@ -61,22 +61,24 @@ Result<std::vector<CaseLine>> collect(const Options &options) {
 std::string section(const CaseLine &line, const KernelSource &kernel, size_t number) {
   const LaunchFacts &facts = kernel.launch;
   std::string text = fmt::format("#define layer layer_{0}\n#define tile tile_{0}\n"
-                                 "#define {1} {1}_{0}\n",
-                                 number, facts.entry);
+                                 "#define {1} {1}_{0}\n#define {2} {2}_{0}\n",
+                                 number, facts.entry, kPermuteEntry);
   text += kernel.text;
   text += fmt::format(
-      "#undef layer\n#undef tile\nstatic const bool added_{0} = gptqc::sim::addCase(\n"
+      "#undef layer\n#undef tile\n#undef {5}\nstatic const bool added_{0} = gptqc::sim::addCase(\n"
       "    {{\"{1}\", \"{2}\", \"{3}\",\n"
       "     reinterpret_cast<gptqc::sim::KernelEntry>({4}),\n",
-      number, line.descriptor.print(), line.target.print(), line.schedule.print(), facts.entry);
+      number, line.descriptor.print(), line.target.print(), line.schedule.print(), facts.entry,
+      kPermuteEntry);
   text += fmt::format(
       "     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, .tileN = {}, "
       ".tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, .persistent = {}, "
       ".cluster = {}, .itemTiles = {}, .itemsOverTokens = {},\n      .xBoxRows = {}, "
-      ".overlaps = {}, .usesPermutation = {}}},\n     {{{}}}, {}}});\n#undef {}\n\n",
+      ".permutedK = {}, .overlaps = {}, .usesPermutation = {}}},\n     {{{}}}, {}}});\n#undef "
+      "{}\n\n",
       facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
       facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.itemTiles,
-      facts.itemsOverTokens, facts.xBoxRows, facts.overlaps, facts.usesPermutation,
+      facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.overlaps, facts.usesPermutation,
       fmt::join(line.tokens, ", "), line.seed, facts.entry);
   return text;
 }

@@ -54,13 +54,18 @@ CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
   const int64_t k = matrix.descriptor.k, columns = matrix.descriptor.outputColumns();
   CaseData data;
   data.packed = packWeights(matrix);
-  // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
-  data.ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
+  // A 16-byte X loader gets padded rows, an element loader gets the odd stride, and a kernel behind
+  // one that permutes X what that leaves (PermuteTest runs it).
+  data.ldx = facts.permutedK > 0 ? facts.permutedK : facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
   data.ldy = rows == Rows::Odd ? columns + 3 : columns / 8 * 8 + 16;
   data.yOffset = rows == Rows::Shifted ? 1 : 0;
   data.x.assign(size_t(m * data.ldx), kPoison);
+  const std::vector<int32_t> &perm = data.packed.perm;
   for (int64_t row = 0; row < m; ++row)
-    std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
+    for (int64_t i = 0; i < (facts.permutedK > 0 ? facts.permutedK : k); ++i) {
+      const int64_t from = facts.permutedK > 0 && !perm.empty() ? perm[size_t(i)] : i < k ? i : -1;
+      data.x[size_t(row * data.ldx + i)] = from < 0 ? uint16_t(0) : dense[size_t(row * k + from)];
+    }
   data.y.resize(size_t(data.yOffset + m * data.ldy));
   data.workspace.resize(size_t(facts.workspaceBytes(m)));
   return data;
@@ -151,7 +156,7 @@ Report CaseRun::run(bool stopAtFirst) {
   Call call = {kernel, {}, {}};
   Launch launch = makeLaunch(call.args);
   if (facts.xBoxRows > 0)
-    call.x = mapX(facts, call.args, descriptor.k);
+    call.x = mapX(facts, call.args, facts.permutedK > 0 ? facts.permutedK : descriptor.k);
   launch.stopAtFirst = stopAtFirst;
   launch.kernel = callKernel;
   launch.context = &call;

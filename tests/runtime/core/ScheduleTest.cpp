@@ -26,6 +26,7 @@ TEST(Schedule, ParsesWhatItPrints) {
     schedule.stages = between(1, 16);
     schedule.splitK = random() & 1 ? 1 : between(2, 128);
     schedule.xVector = random() & 1 ? 16 : 2;
+    schedule.unroll = random() & 1 ? 1 : 2;
     const std::string text = schedule.print();
     SCOPED_TRACE(fmt::format("seed {}, case {}: {}", kSeed, i, text));
     const Result<Schedule> parsed = Schedule::parse(text);

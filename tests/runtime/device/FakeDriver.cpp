@@ -34,6 +34,7 @@ int failureOf(const char *symbol) { return state.failing == symbol ? state.failu
 
 size_t argumentBytes(const std::string &entry) {
   static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 104},
+                                                      {"gptqc_permute", 104},
                                                       {"repack_weights", 88},
                                                       {"repack_scales", 64},
                                                       {"dequantize_packed", 112}};

@@ -313,6 +313,35 @@ TEST_F(LinearKernelTest, ImpossibleLaunchFactsAreRefused) {
   EXPECT_EQ(LinearKernel::load(*device, image).status().code(), Code::InvalidArgument);
 }
 
+TEST_F(LinearKernelTest, PermutesXInFront) {
+  const QuantizedMatrix matrix = makeMatrix(4, 128, 256, 64, true);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  KernelImage image = imageFor(matrix.descriptor, {1, 16});
+  image.launch.usesPermutation = image.launch.overlaps = true;
+  image.launch.xVector = 2;
+  image.launch.permutedK = 256;
+  image.launch.permuteShared = 512;
+  const auto kernel = LinearKernel::load(*device, image);
+  ASSERT_TRUE(kernel.ok());
+  EXPECT_EQ(kernel->workspaceBytes(3), kCounterBytes + 3 * 512);
+  workspace.emplace(*DeviceBuffer::allocateZeroed(*device, kernel->workspaceBytes(3)));
+  ASSERT_TRUE(run(*kernel, 3, 257, (1 << 20) + 2).ok());
+  ASSERT_EQ(fake.launches.size(), 2u);
+  const LinearArgs first = argsOf(fake.launches[0]), second = argsOf(fake.launches[1]);
+  EXPECT_EQ(fake.launches[0].entry, kPermuteEntry);
+  EXPECT_EQ(fake.launches[0].gridY, 3u);
+  EXPECT_FALSE(fake.launches[0].overlaps); // nobody asked for it
+  EXPECT_EQ(first.x, (1u << 20) + 2);
+  EXPECT_EQ(first.ldx, 257);
+  EXPECT_NE(first.perm, 0u);
+  EXPECT_EQ(first.y, workspace->address() + uint64_t(kCounterBytes));
+  EXPECT_EQ(first.ldy, 256);
+  EXPECT_TRUE(fake.launches[1].overlaps); // with the one in front
+  EXPECT_EQ(second.overlaps, 1);
+  EXPECT_EQ(second.x, first.y);
+  EXPECT_EQ(second.ldx, 256);
+}
+
 TEST_F(LinearKernelTest, OverlapsOnlyWhereTheKernelWaits) {
   const QuantizedMatrix matrix = makeMatrix(4, 128, 256, 128, false);
   layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
