@@ -66,6 +66,12 @@ void arriveCluster(Thread &thread, bool releases, const void *site) {
     release(barrier.gather, thread);
   else
     barrier.gather.addInits(thread.view.mbarrierInit);
+  if (!releases && thread.sent)
+    fail(fmt::format("{}: arrives at the cluster barrier without releasing what it sent to other "
+                     "blocks, which may end before it lands",
+                     who(thread)),
+         site);
+  thread.sent = false;
   if (++barrier.arrived == machine->live)
     complete(barrier);
 }

@@ -222,7 +222,7 @@ TEST(Hopper, ClustersShareMemory) {
                     "threads 0-63 of block (1,0,0) wait for the mbarrier at shared[1]+3072"));
 }
 
-enum class Send { Right, NoExpect, NoWait, TooSoon };
+enum class Send { Right, NoExpect, NoWait, TooSoon, RelaxedLeave };
 
 /// Each block sends to the other twice, into the same place.
 template <Send how> void sendTwice() {
@@ -248,7 +248,10 @@ template <Send how> void sendTwice() {
     ((float *)result)[rank * 32 + threadIdx.x] = *(const float *)(shared + 16 * threadIdx.x);
     mbarrier_arrive_at(left, rank ^ 1);
   }
-  cluster_arrive();
+  if (how == Send::RelaxedLeave)
+    cluster_arrive_relaxed();
+  else
+    cluster_arrive();
   cluster_wait();
 }
 
@@ -260,6 +263,7 @@ TEST(Hopper, AsynchronousStoresCompleteTheOthersBarrier) {
   EXPECT_TRUE(finds(runKernel(sendTwice<Send::NoExpect>, pair), "1 of 1 arrivals"));
   EXPECT_FALSE(runKernel(sendTwice<Send::NoWait>, pair).clean());
   EXPECT_FALSE(runKernel(sendTwice<Send::TooSoon>, pair).clean());
+  EXPECT_TRUE(finds(runKernel(sendTwice<Send::RelaxedLeave>, pair), "may end before it lands"));
 }
 
 enum class Named { Right, WrongCount, NoArrive, WrongId };

@@ -181,6 +181,7 @@ void mbarrierArrive(uint64_t *address, uint32_t bytes) {
     return fail(
         fmt::format("{}: arrives at {} of a block that has ended", who(thread), name(*barrier)),
         site);
+  thread.sent |= barrier->block != thread.block;
   barrier->bytes += bytes;
   barrier->gather.add(thread.view, size_t(thread.id), thread.now);
   ++thread.now;
@@ -255,6 +256,7 @@ void storeAsync16(void *shared, const void *value, uint64_t *barrier, unsigned r
   auto *target = static_cast<uint8_t *>(mapShared(shared, rank));
   if (!completes || !startShared(thread, target, 16, true, site))
     return;
+  thread.sent |= completes->block != thread.block;
   const auto *bytes = static_cast<const uint8_t *>(value);
   machine->loads.push_back({completes, target, {bytes, bytes + 16}});
   ++machine->report.counters.copies;

@@ -82,6 +82,7 @@ struct Thread {
   Wait wait;
   uint64_t clusterGeneration = 0; ///< that it arrived in
   bool clusterArrived = false;
+  bool sent = false; ///< to other blocks, since it last released to the cluster
 
   std::vector<PendingCopy> open;               ///< cp.async since the last commit
   std::deque<std::vector<PendingCopy>> groups; ///< committed, oldest first
