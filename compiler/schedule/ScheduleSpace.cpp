@@ -210,8 +210,7 @@ void appendMma(const Descriptor &d, const Target &t, Schedule s, std::vector<Sch
 /// Appends the legal gemv schedules: for few tokens only.
 void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
   constexpr int64_t kFewTokens = 32;
-  constexpr int kNarrowBits = 3;          // whose computing takes longer than their bytes
-  constexpr int kManyWarpsRegisters = 80; // six warps a scheduler
+  constexpr int kNarrowBits = 3; // whose computing takes longer than their bytes
   if (d.m.hi > kFewTokens)
     return;
   s.family = Family::Gemv;
@@ -221,14 +220,16 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
       for (int warps : {4, 8, 12, 16, 20, 24}) {
         if (warps > 16 && d.bits > kNarrowBits)
           continue; // wider ones wait for memory
+        // What a scheduler's warps share; the estimate is not exact.
+        s.warps = s.kWarps = warps;
+        const int comfortable = 512 / ((s.threads() + 127) / 128) - 8;
         for (int stages : {2, 3, 4, 6})
           for (int splitK : {1, 2, 4, 8})
             for (int unroll : {1, 2}) {
               s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
-              s.tileK = tileK, s.warps = s.kWarps = warps, s.stages = stages, s.splitK = splitK;
-              s.unroll = unroll;
+              s.tileK = tileK, s.stages = stages, s.splitK = splitK, s.unroll = unroll;
               if ((unroll == 1 || d.bits <= kNarrowBits) && ScheduleSpace::check(d, t, s).ok() &&
-                  (warps <= 16 || TilePlan::of(d, s).registers <= kManyWarpsRegisters))
+                  (warps <= 16 || TilePlan::of(d, s).registers <= comfortable))
                 found.push_back(s);
             }
       }
