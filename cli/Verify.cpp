@@ -18,6 +18,7 @@ struct Arguments {
   std::string schedule, family = "auto", nvrtc, cache;
   uint64_t seed = 1;
   int threads = 0;
+  int64_t runs = 2;
   bool json = false, noCache = false;
 };
 
@@ -62,6 +63,7 @@ void chooseInputs(const std::string &text, VerifyOptions &options) {
 Result<RunnerOptions> runnerOptions(const Arguments &arguments, std::string &repro) {
   RunnerOptions options;
   options.threads = arguments.threads;
+  options.runs = arguments.runs;
   options.nvrtcPath = arguments.nvrtc;
   options.cacheDir = arguments.cache;
   options.useCache = !arguments.noCache;
@@ -137,6 +139,11 @@ void registerVerify(CLI::App &app, Outcome &outcome) {
   command->add_option("--schedule", a.schedule, "Use this schedule for every kernel (cuda)");
   command->add_option("--family", a.family, "Use the best schedule of this family (cuda)")
       ->check(CLI::IsMember({"auto", "simt", "mma", "gemv", "wgmma"}))
+      ->capture_default_str();
+  command
+      ->add_option("--runs", a.runs,
+                   "Runs of a kernel on each input, whose results must be the same (cuda)")
+      ->check(CLI::Range(int64_t(2), int64_t(1000000)))
       ->capture_default_str();
   command->add_option("--threads", a.threads, "CPU threads; 0: all")->check(CLI::Range(0, 4096));
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use (cuda)");

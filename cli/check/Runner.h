@@ -30,7 +30,8 @@ struct RunnerOptions {
   std::string nvrtcPath; ///< empty: the compiler's search order
   std::string cacheDir;  ///< of the kernel cache; empty: the default
   bool useCache = true;
-  int threads = 0; ///< of the CPU; 0: all
+  int threads = 0;  ///< of the CPU; 0: all
+  int64_t runs = 2; ///< of a kernel on the same input, whose results must be the same; 2 at least
 };
 
 /// One layer at a time; not thread-safe.

@@ -235,19 +235,19 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
       }
 }
 
-/// Appends the legal wgmma schedules: for many tokens.
+/// Appends the legal wgmma schedules: from a handful of tokens on.
 void appendWgmma(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
   struct Shape {
     int tileN, warps, kWarps;
   };
   constexpr Shape kShapes[] = {{64, 8, 2},   {64, 16, 4},  {128, 8, 1}, {128, 8, 2},
                                {128, 16, 2}, {192, 12, 1}, {256, 8, 1}, {256, 16, 1}};
-  constexpr int64_t kManyTokens = 33;
+  constexpr int64_t kManyTokens = 9; // below it the weights stream faster through gemv
   if (d.m.hi < kManyTokens)
     return;
   s.family = Family::Wgmma;
   for (const Shape &shape : kShapes)
-    for (int tileM : {32, 64, 96, 128, 192, 256})
+    for (int tileM : {16, 32, 64, 96, 128, 192, 256})
       for (int splitK : {1, 2})
         for (int multicast : {1, 2}) {
           s.tileN = shape.tileN, s.warps = shape.warps, s.kWarps = shape.kWarps, s.tileM = tileM;

@@ -97,12 +97,21 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
       alignShared(std::max(rings, exchange)) + s.warps * kStagingBytes + s.stages * kBarrierBytes;
   const bool oneRow = plan.groupSteps != 0 && plan.groupSteps % 4 == 0;
   const int scales = (oneRow ? 2 : 8) * (d.sym ? 1 : 2);
+  // Where the row of scales of a step is looked up, not known.
+  const bool searchesScales =
+      d.ragged || plan.layout.paddedK % s.tileK != 0 ||
+      (plan.groupSteps % plan.warpSteps != 0 && plan.warpSteps % plan.groupSteps != 0);
   // Fitted to what ptxas spills: words that become codes plane by plane, and wider conversions.
   const size_t planes = planesOf(d.bits).size();
-  const int ofPlanes = planes == 3 ? 46 : planes == 2 ? 6 : d.bits == 8 ? 2 : 0;
+  const int ofPlanes = planes == 3   ? 46
+                       : planes == 2 ? (plan.warpNTiles > 1 ? 13 : 6)
+                                     : (d.bits == 8 ? 2 : 0);
   const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 16);
   plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) + 30 +
                    (s.splitK * s.kWarps > 2 ? 8 : 0);
+  // ptxas spills the divisions of odd groups unless the warpgroups share k.
+  if (searchesScales)
+    plan.registers += d.ragged || s.kWarps > 1 ? 32 : 132;
 }
 
 } // namespace

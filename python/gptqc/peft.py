@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, Optional
 
+import torch
 from peft import LoraConfig
 from peft.tuners.lora.gptq import GPTQLoraLinear
 
@@ -26,6 +27,10 @@ class QuantLoraLinear(GPTQLoraLinear):
 
     def unmerge(self) -> None:
         """Nothing was merged."""
+
+    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: Optional[torch.device] = None) -> None:
+        # peft looks at qweight, which waits in host memory once its packed form is on the GPU.
+        super()._move_adapter_to_device_of_base_layer(adapter_name, device or self.get_base_layer().scales.device)
 
 
 def register(config: LoraConfig) -> LoraConfig:

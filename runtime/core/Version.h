@@ -14,9 +14,9 @@ std::string_view versionNumber();
 /// Abbreviated commit, with "-dirty" when the tree had changes; "unknown" outside a git checkout.
 std::string_view versionCommit();
 
-/// Who compiles, as cache requests say it: "0.1.0 34457ef".
+/// Who compiles, as cache requests and tuning records say it, in one word: "0.1.0-34457ef".
 inline std::string versionBuildId() {
-  return std::string(versionNumber()) + " " + std::string(versionCommit());
+  return std::string(versionNumber()) + "-" + std::string(versionCommit());
 }
 
 /// Whether the build id tells two states of the compiler apart; not for local changes.

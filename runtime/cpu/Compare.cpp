@@ -66,7 +66,8 @@ void compareRow(const Descriptor &d, const Reference &reference, int64_t row, co
     worst.maxError = std::max(worst.maxError, error);
     if (std::isfinite(want) && countsInNorm(d, want)) {
       result.errorSquares += error * error;
-      result.referenceSquares += want * want;
+      const double spread = reference.spread[at];
+      result.referenceSquares += std::max(want * want, spread * spread);
       ++result.finite;
     }
     if (ratio > worst.maxRatio) {
@@ -86,8 +87,9 @@ double frobeniusLimit(const Descriptor &descriptor) {
 }
 
 double elementTolerance(const Descriptor &descriptor, double reference, double spread) {
+  const double weights = descriptor.act == DType::BF16 ? 12 : 8;
   return unitRoundoff(descriptor.out) * std::abs(reference) +
-         8 * unitRoundoff(descriptor.act) * spread + kAbsoluteTolerance;
+         weights * unitRoundoff(descriptor.act) * spread + kAbsoluteTolerance;
 }
 
 Comparison compareOutput(const Descriptor &descriptor, const Reference &reference,

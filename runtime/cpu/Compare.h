@@ -22,8 +22,9 @@ inline constexpr int64_t kFrobeniusElements = 32;
 /// The absolute part of an element's tolerance.
 inline constexpr double kAbsoluteTolerance = 1e-6;
 
-/// |y - ref| that is accepted for one element: u_out |ref| + 8 u_w spread + 1e-6, with u_w the unit
-/// roundoff of the activations' type (weights are dequantized to it) and u_out of the output's.
+/// |y - ref| that is accepted for one element: u_out |ref| + c u_w spread + 1e-6, with u_w the unit
+/// roundoff of the activations' type (weights are dequantized to it) and u_out of the output's; c
+/// is 8, for bf16 12.
 double elementTolerance(const Descriptor &descriptor, double reference, double spread);
 
 struct Comparison {
@@ -32,7 +33,8 @@ struct Comparison {
   int64_t unwritten = 0;        ///< elements that still hold kPoison
   double maxError = 0;          ///< largest |y - ref|; infinity when a finite result was not finite
   double maxRatio = 0;          ///< largest |y - ref| / tolerance
-  double relativeFrobenius = 0; ///< ||y - ref|| / ||ref|| over the elements with a finite reference
+  /// ||y - ref|| / ||max(|ref|, spread)|| over the elements with a finite reference
+  double relativeFrobenius = 0;
   double frobeniusLimit = 0;    ///< 0 when not applied
   int64_t row = 0, column = 0;  ///< of the element with maxRatio
   double got = 0, want = 0, tolerance = 0; ///< of that element

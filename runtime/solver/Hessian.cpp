@@ -4,16 +4,20 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/Parallel.h"
+
 namespace gptqc {
 
-void mirrorUpper(MatrixRef<float> a) {
+void mirrorUpper(MatrixRef<float> a, int threads) {
   constexpr int64_t kBlock = 64; // square blocks, so that both sides of the mirror stay in cache
   const int64_t n = a.rows;
-  for (int64_t rows = 0; rows < n; rows += kBlock)
+  parallelFor((n + kBlock - 1) / kBlock, threads, [&](int64_t block, int) {
+    const int64_t rows = block * kBlock;
     for (int64_t columns = rows; columns < n; columns += kBlock)
       for (int64_t i = rows; i < std::min(rows + kBlock, n); ++i)
         for (int64_t j = std::max(columns, i + 1); j < std::min(columns + kBlock, n); ++j)
           a.at(j, i) = a.at(i, j);
+  });
 }
 
 HessianSum::HessianSum(int64_t k, Blas blas)

@@ -37,8 +37,8 @@ private:
   std::vector<float> sum; ///< upper triangle
 };
 
-/// Copies the upper triangle of a square matrix into the lower one.
-void mirrorUpper(MatrixRef<float> a);
+/// Copies the upper triangle of a square matrix into the lower one, on so many threads.
+void mirrorUpper(MatrixRef<float> a, int threads = 1);
 
 /// Checks a Hessian that comes from elsewhere: finite, no negative diagonal, symmetric to 1e-3 of
 /// the diagonal.

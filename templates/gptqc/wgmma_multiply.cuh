@@ -66,6 +66,10 @@ template <typename layer, typename tile> struct wgmma_consumer {
   /// Whether the four steps of a block always share their scales.
   static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
   static constexpr int rows = one_row ? 1 : 4;
+  /// One scale for all of k multiplies the sums. Rounded into the weights it would shift all of a
+  /// row's products alike, and the errors would add up.
+  static constexpr bool late_scale = !layer::ragged && layer::padded_groups == 1;
+  using scaling = fragment_scale<act, typename layer::scale>;
   wgmma_ring<layer, tile> ring;
   wgmma_stream<layer, tile> stream;
   ring_cursor<tile::stages> x; // the next block of k of this warpgroup
@@ -95,8 +99,10 @@ template <typename layer, typename tile> struct wgmma_consumer {
       for (int r = 0; r < rows; ++r) {
         const int row = stream.scale_row(args, kt, i * 4 + r);
         const u16 *scale = (const u16 *)(unit + plan::scales_at) + row * 16 + lane_id() / 4;
-        scales[f][r][0] = fragment_scale<act, typename layer::scale>::prepare(scale[0]);
-        scales[f][r][1] = fragment_scale<act, typename layer::scale>::prepare(scale[8]);
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+          scales[f][r][half] = late_scale ? __float_as_uint(layer::scale::to_float(scale[8 * half]))
+                                          : scaling::prepare(scale[8 * half]);
         if constexpr (!layer::sym) {
           const u8 *zero = unit + plan::zeros_at + row * 16 + lane_id() / 4;
           zeros[f][r][0] = zero[0];
@@ -117,10 +123,11 @@ template <typename layer, typename tile> struct wgmma_consumer {
       const zero_addends<layer::bits> addends = dequantizer<layer::bits, act>::addends(
           layer::sym ? middle : zeros[f][row][0], layer::sym ? middle : zeros[f][row][1]);
       dequantize<layer::bits, act, 4>(to[f][s], words[f], addends, 0, s);
+      if constexpr (!late_scale) {
 #pragma unroll
-      for (int r = 0; r < 4; ++r)
-        to[f][s][r] =
-            fragment_scale<act, typename layer::scale>::apply(to[f][s][r], scales[f][row][r & 1]);
+        for (int r = 0; r < 4; ++r)
+          to[f][s][r] = scaling::apply(to[f][s][r], scales[f][row][r & 1]);
+      }
     }
   }
 
@@ -175,12 +182,19 @@ template <typename layer, typename tile> struct wgmma_consumer {
     }
   }
 
-  /// Waits for the last products of an item.
+  /// Waits for the last products of an item; a scale of all k comes last.
   __device__ __forceinline__ void finish(float (&sums)[plan::fragments][tile::m / 2]) {
     wgmma_wait<0>();
 #pragma unroll
     for (int f = 0; f < plan::fragments; ++f)
       wgmma_pin(sums[f]);
+    if constexpr (late_scale) {
+#pragma unroll
+      for (int f = 0; f < plan::fragments; ++f)
+#pragma unroll
+        for (int i = 0; i < tile::m / 2; ++i)
+          sums[f][i] *= __uint_as_float(scales[f][0][i % 4 / 2]);
+    }
     release_x();
     used = -1;
   }

@@ -1,6 +1,8 @@
 // Uploads weights and runs the stages of blocks.
 #include "runtime/model/cuda/CudaForward.h"
 
+#include <algorithm>
+
 #include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/model/Rope.h"
@@ -22,9 +24,12 @@ Result<std::unique_ptr<CudaForward>> CudaForward::create(const Model &model, con
 }
 
 Result<DeviceBuffer> CudaForward::upload16(const std::vector<float> &values) const {
+  constexpr int64_t kChunk = 1 << 16;
+  const int64_t count = int64_t(values.size());
   std::vector<uint16_t> narrow(values.size());
-  parallelForRows(int64_t(values.size()), resolveThreads(0), [&](int64_t i) {
-    narrow[size_t(i)] = fromFloat(values[size_t(i)], activations);
+  parallelFor((count + kChunk - 1) / kChunk, resolveThreads(0), [&](int64_t chunk, int) {
+    for (int64_t i = chunk * kChunk; i < std::min(count, (chunk + 1) * kChunk); ++i)
+      narrow[size_t(i)] = fromFloat(values[size_t(i)], activations);
   });
   return DeviceBuffer::upload(queue.device(), narrow);
 }

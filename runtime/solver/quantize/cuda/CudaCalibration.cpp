@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/Parallel.h"
+
 namespace gptqc {
 namespace {
 
@@ -35,9 +37,12 @@ struct CudaSum {
       if (!std::isfinite(hessian.values[size_t(i * k + i)]))
         return invalidArgument("input channel {} is NaN or infinite for some calibration token", i);
     const float factor = 2.0f / float(tokens);
-    for (float &value : hessian.values)
-      value *= factor;
-    mirrorUpper({hessian.values.data(), k, k});
+    const int threads = resolveThreads(0);
+    parallelFor(k, threads, [&](int64_t row, int) {
+      for (int64_t i = row * k; i < (row + 1) * k; ++i)
+        hessian.values[size_t(i)] *= factor;
+    });
+    mirrorUpper({hessian.values.data(), k, k}, threads);
     return hessian;
   }
 };
