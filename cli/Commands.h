@@ -26,8 +26,9 @@ void registerGenerate(CLI::App &app, Outcome &outcome);
 void registerCache(CLI::App &app, Outcome &outcome);
 void registerPack(CLI::App &app, Outcome &outcome);
 void registerTune(CLI::App &app, Outcome &outcome);
-/// What `tune` does itself, and `tune report`; a build with the compiler has them.
+/// What `tune` does itself, `tune report`, and `tune check`; a build with the compiler has them.
 void registerTuneRun(CLI::App &tune, Outcome &outcome);
+void registerTuneCheck(CLI::App &tune, Outcome &outcome);
 void registerLoadBench(CLI::App &app, Outcome &outcome);
 
 } // namespace gptqc::cli

@@ -48,6 +48,7 @@ void registerTune(CLI::App &app, Outcome &outcome) {
 #ifdef GPTQC_HAVE_TUNERUN
   command->require_subcommand(0, 1);
   registerTuneRun(*command, outcome);
+  registerTuneCheck(*command, outcome);
 #else
   command->require_subcommand(1);
 #endif

@@ -122,7 +122,7 @@ void registerTuneRun(CLI::App &command, Outcome &outcome) {
       return;
     const LayerSource &layers = arguments->settings.layers;
     if (layers.model.empty() && layers.descriptors.empty() && layers.descriptorFile.empty())
-      throw CLI::RequiredError("tune: MODEL, --descriptor, --descriptors, merge or report");
+      throw CLI::RequiredError("tune: MODEL, --descriptor, --descriptors, merge, report or check");
     if (arguments->settings.records.empty())
       throw CLI::RequiredError("tune: --records FILE");
     outcome.status = tune(*arguments);

@@ -1,9 +1,7 @@
 // Writes the page: a table of points, the plot, and the tried schedules of each point.
 #include "cli/bench/TuneReport.h"
 
-#include <algorithm>
-#include <map>
-
+#include "autotune/ModelCheck.h"
 #include "cli/bench/BenchMath.h"
 #include "cli/bench/Markup.h"
 #include "cli/bench/PeerTable.h"
@@ -19,60 +17,29 @@ constexpr const char *kStyle =
     "td:first-child,th:first-child,td.t,th.t{text-align:left}code{white-space:nowrap}"
     ".bar{display:inline-block;height:9px;background:#1f77b4}details{margin:4px 0}";
 
-/// A point with its schedules, fastest first; a schedule that was measured again counts once, with
-/// its last time.
-struct Point {
-  Descriptor descriptor;
-  Target target;
-  std::vector<const TuningRecord *> tried;
+int64_t tokensOf(const MeasuredPoint &point) { return benchTokens(point.descriptor, {}).front(); }
 
-  const TuningRecord &best() const { return *tried.front(); }
-  int64_t tokens() const { return benchTokens(descriptor, {}).front(); }
-  std::optional<double> limit() const {
-    const auto machine = limitsOf(target.name);
-    return machine ? std::optional(limitMicroseconds(*machine, descriptor, tokens()))
-                   : std::nullopt;
-  }
-  /// What the untuned compiler takes.
-  const TuningRecord *untuned() const {
-    const Result<Schedule> choice = CostModel::choose(descriptor, target);
-    for (const TuningRecord *record : tried)
-      if (choice.ok() && record->schedule == *choice)
-        return record;
-    return nullptr;
-  }
-};
+std::optional<double> limitOf(const MeasuredPoint &point) {
+  const auto machine = limitsOf(point.target.name);
+  return machine ? std::optional(limitMicroseconds(*machine, point.descriptor, tokensOf(point)))
+                 : std::nullopt;
+}
 
-std::vector<Point> pointsOf(const Records &records) {
-  std::map<std::string, std::map<std::string, const TuningRecord *>> sorted;
-  for (const TuningRecord &record : records.all())
-    sorted[record.target.print() + " | " + record.descriptor.print()][record.schedule.print()] =
-        &record;
-  std::vector<Point> points;
-  for (const auto &[name, schedules] : sorted) {
-    Point point;
-    for (const auto &[schedule, record] : schedules)
-      point.tried.push_back(record);
-    std::stable_sort(point.tried.begin(), point.tried.end(),
-                     [](const TuningRecord *a, const TuningRecord *b) {
-                       return a->microseconds < b->microseconds;
-                     });
-    point.descriptor = point.best().descriptor;
-    point.target = point.best().target;
-    points.push_back(std::move(point));
-  }
-  return points;
+/// What the untuned compiler takes.
+const TuningRecord *untunedOf(const MeasuredPoint &point) {
+  const Result<Schedule> choice = CostModel::choose(point.descriptor, point.target);
+  return choice.ok() ? point.find(*choice) : nullptr;
 }
 
 std::string ratio(std::optional<double> whole, double part) {
   return whole ? fmt::format("{:.2f}", *whole / part) : "-";
 }
 
-std::string tableRow(const Point &point, const PeerTable &peers) {
+std::string tableRow(const MeasuredPoint &point, const PeerTable &peers) {
   const double time = point.best().microseconds;
-  const TuningRecord *untuned = point.untuned();
-  const PeerTime *peer = peers.find(point.descriptor, point.tokens());
-  const std::optional<double> limit = point.limit();
+  const TuningRecord *untuned = untunedOf(point);
+  const PeerTime *peer = peers.find(point.descriptor, tokensOf(point));
+  const std::optional<double> limit = limitOf(point);
   return fmt::format(
       "<tr><td><code>{}</code></td><td class=t><code>{}</code></td><td>{:.2f}</td><td>{:.1f} "
       "%</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
@@ -82,7 +49,7 @@ std::string tableRow(const Point &point, const PeerTable &peers) {
       ratio(peer ? std::optional(peer->microseconds) : std::nullopt, time), point.tried.size());
 }
 
-std::string triedList(const Point &point) {
+std::string triedList(const MeasuredPoint &point) {
   const double slowest = point.tried.back()->microseconds;
   std::string text = fmt::format("<details><summary><code>{} | {}</code></summary><table>\n",
                                  escapeMarkup(point.descriptor.print()), point.target.print());
@@ -96,23 +63,23 @@ std::string triedList(const Point &point) {
   return text + "</table></details>\n";
 }
 
-RooflinePlot plotOf(const std::vector<Point> &points, const Target &target) {
+RooflinePlot plotOf(const std::vector<MeasuredPoint> &points, const Target &target) {
   RooflinePlot plot;
   plot.title = "fastest schedules, " + target.print();
   if (const auto machine = limitsOf(target.name)) {
     plot.terabytesPerSecond = machine->bytesPerSecond * 1e-12;
     plot.peakTeraflops = machine->flopsPerSecond * 1e-12;
   }
-  for (const Point &point : points) {
+  for (const MeasuredPoint &point : points) {
     if (!(point.target == target))
       continue;
     const Descriptor &d = point.descriptor;
-    const double flops = problemFlops(d, point.tokens());
+    const double flops = problemFlops(d, tokensOf(point));
     RooflinePoint drawn;
     drawn.series = fmt::format("{} x {}", d.n, d.k);
-    drawn.label = fmt::format("{}", point.tokens());
+    drawn.label = fmt::format("{}", tokensOf(point));
     drawn.note = d.print() + ": " + point.best().schedule.print();
-    drawn.intensity = flops / double(problemBytes(d, point.tokens()));
+    drawn.intensity = flops / double(problemBytes(d, tokensOf(point)));
     drawn.teraflops = flops / point.best().microseconds * 1e-6;
     plot.points.push_back(std::move(drawn));
   }
@@ -122,7 +89,7 @@ RooflinePlot plotOf(const std::vector<Point> &points, const Target &target) {
 } // namespace
 
 std::string tuneReportHtml(const Records &records) {
-  const std::vector<Point> points = pointsOf(records);
+  const std::vector<MeasuredPoint> points = measuredPoints(records);
   std::string text =
       fmt::format("<!doctype html>\n<html><head><meta charset=\"utf-8\"><title>gptqc "
                   "tuning report</title><style>{}</style></head><body>\n<h1>Tuning "
@@ -141,7 +108,7 @@ std::string tuneReportHtml(const Records &records) {
       text += "</table>\n";
   }
   text += "<h2>What was tried</h2>\n";
-  for (const Point &point : points)
+  for (const MeasuredPoint &point : points)
     text += triedList(point);
   return text + "</body></html>\n";
 }

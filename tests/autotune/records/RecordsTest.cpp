@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runtime/core/Version.h"
 #include "tests/support/TempFolder.h"
 
 namespace gptqc {
@@ -34,6 +35,12 @@ Records recordsOf(const std::vector<TuningRecord> &list) {
   for (const TuningRecord &r : list)
     text += r.print() + "\n";
   return *Records::parse(text, "test");
+}
+
+TEST(RecordsTest, TheBuildIsAWord) {
+  TuningRecord r = record(5);
+  r.build = versionBuildId();
+  EXPECT_TRUE(TuningRecord::parse(r.print()).ok()) << r.print();
 }
 
 TEST(RecordsTest, OneSpelling) {

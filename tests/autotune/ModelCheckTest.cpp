@@ -1,0 +1,74 @@
+// The model's judgement on made-up records: what counts, what stands in, what the page says.
+#include "autotune/ModelCheck.h"
+
+#include <gtest/gtest.h>
+
+#include "compiler/schedule/CostModel.h"
+
+namespace gptqc {
+namespace {
+
+const Target kTarget = *Target::parse("sm_90a h200 sms132");
+const Descriptor kPoint = *Descriptor::parse("w4 g128 sym f16->f16 n4096 k4096 m1..1");
+constexpr const char *kOther = "mma t64x8x256 warps4 kwarps4 stages3";
+constexpr const char *kWorse = "simt t128x4x16 warps4 stages1";
+
+std::string line(const Descriptor &d, const std::string &schedule, double us,
+                 const char *build = "a") {
+  return fmt::format("{} | {} | {} | us={} spread=0 method=x build={}\n", d.print(),
+                     kTarget.print(), schedule, us, build);
+}
+
+Records parse(const std::string &text) {
+  Result<Records> records = Records::parse(text, "test");
+  EXPECT_TRUE(records.ok()) << records.status().message();
+  return *records;
+}
+
+std::string choiceOf(const Descriptor &d) { return CostModel::choose(d, kTarget)->print(); }
+
+TEST(ModelCheck, TheChoicesOwnTimeCountsTheLastOfSeveral) {
+  const Records records = parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOther, 5) +
+                                line(kPoint, choiceOf(kPoint), 6, "b"));
+  const std::vector<MeasuredPoint> points = measuredPoints(records);
+  ASSERT_EQ(points.size(), 1u);
+  EXPECT_EQ(points[0].tried.size(), 2u);
+  const ModelVerdict verdict = judgeModel(points[0]);
+  EXPECT_TRUE(verdict.measured);
+  EXPECT_DOUBLE_EQ(verdict.ratio, 1.2);
+}
+
+TEST(ModelCheck, TheModelsFavoriteStandsInForAChoiceThatWasNotMeasured) {
+  const Records records = parse(line(kPoint, kWorse, 4) + line(kPoint, kOther, 5));
+  const std::vector<MeasuredPoint> points = measuredPoints(records);
+  const ModelVerdict verdict = judgeModel(points[0]);
+  EXPECT_FALSE(verdict.measured);
+  ASSERT_NE(verdict.record, nullptr);
+  EXPECT_EQ(verdict.record->schedule.print(), kOther);
+  EXPECT_DOUBLE_EQ(verdict.ratio, 1.25);
+}
+
+TEST(ModelCheck, StaleSchedulesDoNotStandIn) {
+  const Records records = parse(line(kPoint, "mma t1x1x1 warps4 stages9", 4));
+  const std::vector<MeasuredPoint> points = measuredPoints(records);
+  EXPECT_EQ(judgeModel(points[0]).record, nullptr);
+  EXPECT_NE(checkModel(records).text.find("no point can be judged"), std::string::npos);
+}
+
+TEST(ModelCheck, SaysTheShareAndTheWorst) {
+  Descriptor second = kPoint;
+  second.m = {2, 2};
+  const ModelReport report =
+      checkModel(parse(line(kPoint, choiceOf(kPoint), 5.4) + line(kPoint, kOther, 5) +
+                       line(second, choiceOf(second), 6) + line(second, kOther, 5)));
+  EXPECT_DOUBLE_EQ(report.share, 0.5);
+  EXPECT_NE(report.text.find("1 of 2 points (50.0 %) are within 10 % of the best measured, 0 "
+                             "defaults were not measured; the worst, 1.20 x: " +
+                             second.print()),
+            std::string::npos)
+      << report.text;
+  EXPECT_NE(report.text.find(std::string(", best: ") + kOther), std::string::npos) << report.text;
+}
+
+} // namespace
+} // namespace gptqc
