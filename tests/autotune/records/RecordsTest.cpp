@@ -53,6 +53,13 @@ TEST(RecordsTest, OneSpelling) {
   }
 }
 
+TEST(RecordsTest, ThoseThatShip) {
+  const std::string path = GPTQC_SOURCE_DIR "/autotune/records/h200.txt", text = readText(path);
+  const auto records = Records::parse(text, path);
+  ASSERT_TRUE(records.ok()) << records.status().message();
+  EXPECT_EQ(records->print(), text) << "sorted, one best record a point";
+}
+
 TEST(RecordsTest, StrictReading) {
   const std::string line = kLine, head = line.substr(0, line.rfind('|') + 1);
   for (const auto &[text, says] : std::vector<std::pair<std::string, std::string>>{
