@@ -33,7 +33,7 @@ double mmaRate(const Target &t) {
   case 100:
     return 1024;
   case 90:
-    return 1280; // mma.sync reaches about 60 % of what wgmma does
+    return 850; // of the 2048 that wgmma has; measured
   default:
     return 512;
   }
@@ -111,68 +111,92 @@ double dequantInstructions(int bits) {
   }
 }
 
-/// Streaming overlaps with computing but for what few warps cannot hide; X comes from L2, which all
-/// SMs ask for the same lines. The constants are fitted to measurements on an H200.
+/// Warp instructions of one unit of a gemv warp: what its k tile of its rows takes.
+double gemvInstructions(const Descriptor &d, const TilePlan &plan) {
+  constexpr double kUnit = 60; // wait, copies and addresses
+  const double chunks = double(plan.warpSteps) / plan.flushSteps;
+  return kUnit +
+         plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
+                           0.5 * plan.warpMTiles) +
+         chunks * plan.warpNTiles * (8 + 10 * plan.warpMTiles);
+}
+
+/// How much longer DRAM takes with so many bytes in flight of an SM: fewer than its latency needs
+/// leave it idle, more crowd its queues.
+double pressure(double inFlight) {
+  constexpr double kLatencyBytes = 21000; // of an SM
+  constexpr double kCrowd = 0.037;
+  const double ratio = inFlight / kLatencyBytes;
+  return ratio < 1 ? 1 / ratio : 1 + kCrowd * (ratio - 1);
+}
+
+/// All SMs share the bandwidth of DRAM, so an SM with more items than others has more of it; its
+/// computing has nobody to share with. Both overlap but for what few warps cannot hide. The
+/// constants are fitted to measurements on an H200, 24 schedules of each point.
 double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 2500;          // launch, first bytes, last sums
-  constexpr double kExposed = 0.35;        // of the shorter of streaming and computing
-  constexpr double kSharedLineBytes = 24;  // per cycle and SM
-  constexpr double kGatherLatency = 4500;  // of X through the permutation, less what streams
-  constexpr double kUnitInstructions = 68; // wait, copies and addresses
-  constexpr double kSchedulers = 4, kIssueRate = 0.8;
-  // To be measured, as the asynchronous stores of the meeting are:
-  constexpr double kCluster = 1200;   // its launch, its barriers
-  constexpr double kMeetRound = 1000; // of an item: its sums cross the cluster
+  constexpr double kFixed = 2300;         // launch, first bytes, last sums
+  constexpr double kGemvDramBytes = 19.5; // per cycle and SM, when all SMs stream
+  constexpr double kPortBytes = 42;       // per cycle into an SM
+  constexpr double kExposed = 0.15;       // of the shorter of streaming and computing
+  constexpr double kSharedLineBytes = 50; // per cycle and SM, of X, whose lines all SMs ask for
+  constexpr double kGatherLatency = 4500; // of X through the permutation, less what streams
+  constexpr double kSchedulers = 4, kIssueRate = 0.65;
+  constexpr double kStepLatency = 55; // of one k16 step of a fragment, its products in a chain
+  // Measured before the stores of the meeting became asynchronous:
+  constexpr double kCluster = 650;                           // its launch, its barriers
+  constexpr double kMeetRound = 4000, kMeetPerOutput = 0.55; // of an item whose sums cross it
   const TilePlan plan = TilePlan::of(d, s);
   const double items = double(plan.items(s)), sms = t.plannedSmCount();
-  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
-  const double rows = std::min(
-      items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / (tokenBlocks * s.splitK))));
+  const double copies = std::ceil(tokensOf(d) / s.tileM) * s.splitK; // blocks of an item
+  const double rows =
+      std::min(items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / copies)));
   const double rounds = std::ceil(items / rows);
-  const double perSm = std::ceil(rows * tokenBlocks * s.splitK / sms); // blocks
+  const double perSm = std::ceil(rows * copies / sms); // blocks
   const double slice = std::ceil(std::ceil(double(plan.kTiles) / s.splitK) / s.kWarps);
-  const double units =
-      slice * s.kWarps * rounds * perSm; // of an SM, if all slices were the longest
-  const double chunks = double(plan.warpSteps) / plan.flushSteps;
-  const double instructions =
-      kUnitInstructions +
-      plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
-                        0.5 * plan.warpMTiles) +
-      chunks * plan.warpNTiles * (8 + 4 * plan.warpMTiles);
+  // Of the SM with the most items, if all slices were the longest.
+  const double units = slice * s.kWarps * std::max(rounds, std::ceil(items * copies / sms));
   constexpr int kMeasuredWarps = 16; // more may hide more
   const double warps = std::min(s.warps, kMeasuredWarps) * perSm;
+  const double instructions = gemvInstructions(d, plan);
+  const double unitBytes = double(plan.weightBytes + plan.scaleBytes);
   const double inFlight = warps * (s.stages - 1) * double(plan.weightBytes);
-  const double stream = units * double(plan.weightBytes + plan.scaleBytes) / kDramBytesPerCycle /
-                        std::min(1.0, inFlight / kBytesInFlight);
-  // Few warps leave the latency of their products bare.
+  const double share = items * double(plan.kTiles) * copies / s.splitK * unitBytes / sms;
+  const double stream =
+      std::max(share / kGemvDramBytes * pressure(inFlight), units * unitBytes / kPortBytes);
+  // Few warps leave the latency of their instructions bare.
   const double compute = units * instructions / std::min(kSchedulers, warps) /
-                         std::min(1.0, 1.5 * warps / (warps + 8));
+                         std::min(kIssueRate, 1.2 * warps / (warps + 8));
   // What the warps compute when their last units have arrived.
-  const double tail = 0.5 * warps * instructions / kSchedulers / kIssueRate;
+  const double tail = 0.5 * warps * instructions / kSchedulers / kIssueRate +
+                      kStepLatency * plan.warpSteps * (1 + plan.warpNTiles);
   const double fill = s.xVector == 2
                           ? std::max(0.0, kGatherLatency - inFlight / kDramBytesPerCycle)
                           : perSm * s.kWarps * double(plan.activationBytes) / kSharedLineBytes;
-  const double reduceItem =
-      double(s.tileN) * std::min<double>(s.tileM, tokensOf(d)) * s.kWarps / 16 / s.reduceWarps() +
-      (s.splitK > 1 ? kMeetRound : 0);
+  const double outputs = double(s.tileN) * std::min<double>(s.tileM, tokensOf(d));
+  const double meet = s.splitK > 1 ? kMeetRound + kMeetPerOutput * outputs * s.splitK : 0;
+  const double reduceItem = outputs * s.kWarps / 8 / s.reduceWarps() + meet;
   return kFixed + std::max({stream, compute, rounds * reduceItem}) +
          kExposed * std::min(stream, compute) + fill + tail + reduceItem +
          (s.splitK > 1 ? kCluster : 0);
 }
 
 /// What dequantizing 64 rows x 64 columns takes of an SM, measured at 4 bits: less where more
-/// warpgroups, or two fragments in one, overlap it.
-double wgmmaDequantize(const Descriptor &d, const Schedule &s, int fragments) {
-  const double base = s.tileN == 64 ? 230 : fragments > 1 ? 155 : s.warps == 16 ? 190 : 215;
+/// warpgroups, that do not all share the same rows, overlap it.
+double wgmmaDequantize(const Descriptor &d, const Schedule &s) {
+  const double base = s.tileN > 64 && s.warps == 16 ? 168 : 196;
   return base * (0.8 + 0.05 * d.bits + (d.sym ? 0 : 0.1)) * (d.scales == d.act ? 1.0 : 1.6);
 }
 
-/// Measured on an H200: 64 rows x 64 columns of k cost the tensor cores 2 cycles a token, and not
-/// less than dequantizing them and what comes with each wgmma.
+/// Measured on an H200, 24 schedules of each point: 64 rows x 64 columns of k cost the tensor cores
+/// about 2 cycles a token, and not less than dequantizing them and what comes with each wgmma.
 double wgmmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 7000;    // launch, first bytes of X
-  constexpr double kCacheBytes = 34; // per cycle and SM, when all SMs load X and weights
-  constexpr double kPortBytes = 52;  // per cycle into an SM, whoever loads
+  constexpr double kFixed = 5400;   // launch, first bytes of X
+  constexpr double kPortBytes = 48; // per cycle into an SM, whoever loads
+  // Of every 32 bytes from L2: they delay others, and take power from the tensor cores.
+  constexpr double kDisturb = 0.1;
+  constexpr double kShallow = 1250; // a round trip, where X of one k tile fills the ring
+  constexpr double kItem = 1500, kOutputs = 8;
+  constexpr double kExchange = 500, kRefill = 4300;
   const TilePlan plan = TilePlan::of(d, s);
   const int cluster = s.splitK * s.multicast;
   const bool exchanges = s.splitK * s.kWarps > 1;
@@ -182,16 +206,16 @@ double wgmmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double clusters = std::floor(t.plannedSmCount() * (cluster > 2 ? 0.91 : 1.0) / cluster);
   const double rounds = std::ceil(items / clusters);
   const double blocks = std::ceil(double(plan.kTiles) / s.splitK) * s.tileK / 64;
-  const double fragment =
-      std::max(2.0 * s.tileM, wgmmaDequantize(d, s, plan.warpNTiles) + 1.05 * s.tileM);
+  const double fragment = std::max(2.15 * s.tileM, wgmmaDequantize(d, s) + 1.2 * s.tileM);
   const double weights = double(s.tileN) * 8 * d.bits, x = double(plan.activationBytes);
-  const double block = std::max({fragment * s.tileN / 64, (weights + x / s.multicast) / kCacheBytes,
-                                 (weights + x) / kPortBytes});
+  const double shallow = s.stages * 64 < 2 * s.tileK ? kShallow * 64 / s.tileK : 0;
+  const double block = std::max(fragment * s.tileN / 64, (weights + x) / kPortBytes) +
+                       kDisturb * (weights + x / s.multicast) / 32 + shallow;
   const double outputs = double(s.tileN) * s.tileM;
-  const double exchange = exchanges ? 1000 + outputs / 12 : 0;
-  const double refill = exchanges ? (rounds - 1) * 4500 : 0; // blocks of one item each
-  return kFixed + (cluster > 1 ? 500 : 0) + refill +
-         rounds * (blocks * block + 800 + outputs / 12 + exchange);
+  const double exchange = exchanges ? kExchange + outputs / 8 : 0;
+  const double refill = exchanges ? (rounds - 1) * kRefill : 0; // blocks of one item each
+  return kFixed + (cluster - 1) * 900 + refill +
+         rounds * (blocks * block + kItem + outputs / kOutputs + exchange);
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
