@@ -106,9 +106,9 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   const int ofPlanes = planes == 3   ? 46
                        : planes == 2 ? (plan.warpNTiles > 1 ? 13 : 6)
                                      : (d.bits == 8 ? 2 : 0);
-  const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 16);
-  plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) + 30 +
-                   (s.splitK * s.kWarps > 2 ? 8 : 0);
+  const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 24);
+  plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) +
+                   (d.sym ? 30 : 34) + (s.splitK * s.kWarps > 2 ? 8 : 0);
   // ptxas spills the divisions of odd groups unless the warpgroups share k.
   if (searchesScales)
     plan.registers += d.ragged || s.kWarps > 1 ? 32 : 132;
