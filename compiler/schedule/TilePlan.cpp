@@ -97,10 +97,10 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
       alignShared(std::max(rings, exchange)) + s.warps * kStagingBytes + s.stages * kBarrierBytes;
   const bool oneRow = plan.groupSteps != 0 && plan.groupSteps % 4 == 0;
   const int scales = (oneRow ? 2 : 8) * (d.sym ? 1 : 2);
-  // Where the row of scales of a step is looked up, not known.
-  const bool searchesScales =
-      d.ragged || plan.layout.paddedK % s.tileK != 0 ||
-      (plan.groupSteps % plan.warpSteps != 0 && plan.warpSteps % plan.groupSteps != 0);
+  // Where the row of scales of a step takes a search or a division.
+  const bool dividesSteps = !d.ragged && plan.layout.paddedGroups > 1 &&
+                            (plan.groupSteps & (plan.groupSteps - 1)) != 0 &&
+                            plan.groupSteps % plan.warpSteps != 0;
   // Fitted to what ptxas spills: words that become codes plane by plane, and wider conversions.
   const size_t planes = planesOf(d.bits).size();
   const int ofPlanes = planes == 3   ? 46
@@ -108,9 +108,9 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
                                      : (d.bits == 8 ? 2 : 0);
   const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 24);
   plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) +
-                   (d.sym ? 30 : 34) + (s.splitK * s.kWarps > 2 ? 8 : 0);
-  // ptxas spills the divisions of odd groups unless the warpgroups share k.
-  if (searchesScales)
+                   (!d.sym && consumers == 4 ? 34 : 30) + (s.splitK * s.kWarps > 2 ? 8 : 0);
+  // ptxas spills divisions unless the warpgroups share k.
+  if (d.ragged || dividesSteps)
     plan.registers += d.ragged || s.kWarps > 1 ? 32 : 132;
 }
 
