@@ -134,15 +134,30 @@ TEST(Compare, HonoursTheRowStride) {
   EXPECT_TRUE(compareOutput(f.descriptor, f.reference, padded.data(), 100, 2).passed());
 }
 
+/// All outputs have this value, from terms that are no larger.
+void setReference(Fixture &f, double value) {
+  f.reference.y.assign(f.reference.y.size(), value);
+  f.reference.spread.assign(f.reference.spread.size(), value);
+}
+
+// An output that is the small difference of large terms is measured against these.
+TEST(Compare, NormCountsAnOutputAsLargeAsItsTerms) {
+  Fixture f(kPlain);
+  setReference(f, 1.0);
+  f.reference.y.assign(f.reference.y.size(), 1e-2);
+  f.y.assign(f.y.size(), floatToHalf(1.03e-2f));
+  EXPECT_TRUE(f.compare().passed()) << f.compare().explain();
+  setReference(f, 1e-2);
+  EXPECT_FALSE(f.compare().passed());
+}
+
 // Outputs that silu has squashed below the absolute tolerance do not count in the norm; others do.
 TEST(Compare, NormLeavesOutSquashedOutputsOfSiluMul) {
   for (const bool silu : {true, false}) {
     Fixture f(silu ? "w8 g-1 sym f16->bf16 n96 k256 m1.. silu_mul"
                    : "w8 g-1 sym f16->bf16 n96 k256 m1..");
-    for (size_t i = 0; i < f.y.size(); ++i) {
-      f.reference.y[i] = 1e-30;
-      f.y[i] = floatToBfloat(1.1e-30f);
-    }
+    setReference(f, 1e-30);
+    f.y.assign(f.y.size(), floatToBfloat(1.1e-30f));
     EXPECT_EQ(f.compare().passed(), silu) << f.compare().explain();
     f.reference.y.assign(f.reference.y.size(), 1.0);
     f.y.assign(f.y.size(), floatToBfloat(1.02f)); // within 8 u_w spread of some, above the norm
@@ -150,10 +165,10 @@ TEST(Compare, NormLeavesOutSquashedOutputsOfSiluMul) {
   }
   // f16 rounds what is below its normal numbers to multiples of 6e-8.
   Fixture f("w2 g-1 sym f16->f16 n96 k256 m1.. silu_mul");
-  f.reference.y.assign(f.reference.y.size(), 2.5e-6);
+  setReference(f, 2.5e-6);
   f.y.assign(f.y.size(), floatToHalf(2.5e-6f));
   EXPECT_TRUE(f.compare().passed()) << f.compare().explain();
-  f.reference.y.assign(f.reference.y.size(), 1e-3);
+  setReference(f, 1e-3);
   f.y.assign(f.y.size(), floatToHalf(1.002e-3f));
   EXPECT_FALSE(f.compare().passed());
 }
