@@ -29,14 +29,14 @@ double elementTolerance(const Descriptor &descriptor, double reference, double s
 
 struct Comparison {
   int64_t elements = 0;
-  int64_t failures = 0;         ///< elements out of tolerance, unwritten ones included
-  int64_t unwritten = 0;        ///< elements that still hold kPoison
-  double maxError = 0;          ///< largest |y - ref|; infinity when a finite result was not finite
-  double maxRatio = 0;          ///< largest |y - ref| / tolerance
+  int64_t failures = 0;  ///< elements out of tolerance, unwritten ones included
+  int64_t unwritten = 0; ///< elements that still hold kPoison
+  double maxError = 0;   ///< largest |y - ref|; infinity when a finite result was not finite
+  double maxRatio = 0;   ///< largest |y - ref| / tolerance
   /// ||y - ref|| / ||max(|ref|, spread)|| over the elements with a finite reference
   double relativeFrobenius = 0;
-  double frobeniusLimit = 0;    ///< 0 when not applied
-  int64_t row = 0, column = 0;  ///< of the element with maxRatio
+  double frobeniusLimit = 0;               ///< 0 when not applied
+  int64_t row = 0, column = 0;             ///< of the element with maxRatio
   double got = 0, want = 0, tolerance = 0; ///< of that element
 
   bool passed() const {
