@@ -227,7 +227,10 @@ NvrtcRequest sourceRequest(const EmittedKernel &kernel, const Target &target) {
 std::string describeGrid(const LaunchFacts &launch) {
   const std::string rows =
       fmt::format("ceil({} / {})", launch.paddedN, launch.tileN * launch.itemTiles);
-  const std::string tokens = fmt::format("ceil(M / {})", launch.tileM);
+  const std::string tokens = launch.experts > 1
+                                 ? fmt::format("floor((M + min(M, {}) * {}) / {})", launch.experts,
+                                               launch.tileM - 1, launch.tileM)
+                                 : fmt::format("ceil(M / {})", launch.tileM);
   std::string items = launch.itemsOverTokens ? fmt::format("{} * {}", rows, tokens) : rows;
   if (launch.cluster > 1)
     items += fmt::format(" clusters of {}", launch.cluster);

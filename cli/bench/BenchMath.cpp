@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "runtime/core/Statistics.h"
+#include "runtime/cpu/Synthetic.h"
 
 namespace gptqc::cli {
 
@@ -13,6 +14,25 @@ Timing summarize(std::vector<double> samples) {
   return {quantile(samples, 0.5), quantile(samples, 0.1), quantile(samples, 0.9)};
 }
 
+std::vector<int32_t> benchOffsets(const Descriptor &descriptor, int64_t m) {
+  if (!descriptor.grouped())
+    return {};
+  return syntheticOffsets(Routing::Uniform, descriptor.experts, m, uint64_t(m));
+}
+
+namespace {
+
+/// Experts that have rows; 1 for a plain layer.
+int64_t expertsHit(const Descriptor &descriptor, int64_t m) {
+  const std::vector<int32_t> offsets = benchOffsets(descriptor, m);
+  int64_t hit = offsets.empty() ? 1 : 0;
+  for (size_t e = 1; e < offsets.size(); ++e)
+    hit += offsets[e] > offsets[e - 1] ? 1 : 0;
+  return hit;
+}
+
+} // namespace
+
 int64_t problemBytes(const Descriptor &descriptor, int64_t m) {
   const Descriptor &d = descriptor;
   const int64_t groups = d.groupCount();
@@ -20,7 +40,7 @@ int64_t problemBytes(const Descriptor &descriptor, int64_t m) {
   bytes += groups * d.n * (d.sym ? 2 : 3);      // scales, and a byte per zero point
   bytes += d.actOrder ? d.k * 4 : 0;
   bytes += d.bias ? d.n * 2 : 0;
-  return bytes + m * (d.k + d.outputColumns()) * 2;
+  return bytes * expertsHit(d, m) + m * (d.k + d.outputColumns()) * 2;
 }
 
 double problemFlops(const Descriptor &descriptor, int64_t m) {

@@ -19,8 +19,11 @@ struct Timing {
 /// Percentiles by linear interpolation; `samples` must not be empty.
 Timing summarize(std::vector<double> samples);
 
+/// Where the experts' rows of m begin, for a layer that has experts; else empty.
+std::vector<int32_t> benchOffsets(const Descriptor &descriptor, int64_t m);
+
 /// Bytes that a problem must move at least once: codes, scales, zeros, permutation, bias, X and Y,
-/// without any padding.
+/// without any padding; of a grouped layer, those of the experts that have rows.
 int64_t problemBytes(const Descriptor &descriptor, int64_t m);
 /// 2 M N K.
 double problemFlops(const Descriptor &descriptor, int64_t m);

@@ -18,19 +18,41 @@ Descriptor layerOf(const Descriptor &descriptor) {
   return layer;
 }
 
+/// Copies of `bytes` that the points of a descriptor rotate over. Of a grouped layer, a launch may
+/// read no more than one expert for each row.
+int copiesFor(const Descriptor &descriptor, int64_t bytes, int64_t l2Bytes) {
+  constexpr int64_t kMostBytes = int64_t(8) << 30; // of all copies
+  const int64_t hit = std::min<int64_t>(descriptor.experts, descriptor.m.lo);
+  const int copies = rotationCopies(bytes / descriptor.experts * hit, l2Bytes);
+  return int(std::clamp<int64_t>(kMostBytes / std::max<int64_t>(bytes, 1), 1, copies));
+}
+
+/// Where the experts' sampled rows begin among all sampled rows.
+std::vector<int32_t> sampledOffsets(std::span<const int32_t> offsets,
+                                    const std::vector<int64_t> &rows) {
+  std::vector<int32_t> sampled;
+  for (const int32_t offset : offsets)
+    sampled.push_back(int32_t(std::lower_bound(rows.begin(), rows.end(), offset) - rows.begin()));
+  return sampled;
+}
+
 } // namespace
 
-bool BenchLayer::serves(const Descriptor &descriptor) const { return key == layerOf(descriptor); }
+bool BenchLayer::serves(const Descriptor &descriptor) const {
+  return key == layerOf(descriptor) &&
+         int(packed.size()) >= copiesFor(descriptor, packed[0].bytes(), l2Bytes);
+}
 
 Result<BenchLayer> BenchLayer::create(const CudaContext &context, const Descriptor &descriptor,
                                       uint64_t seed, int threads) {
   BenchLayer layer;
   const Device &device = context.device();
   layer.key = layerOf(descriptor);
+  layer.l2Bytes = device.info().l2Bytes;
   GPTQC_ASSIGN(layer.weights, syntheticLayer(layer.key, seed, threads));
   GPTQC_ASSIGN(layer.plainForm, PlainLayer::upload(device, layer.weights));
   GPTQC_ASSIGN(DeviceLayer first, DeviceLayer::fromCodes(device, context.repack(), layer.weights));
-  const int copies = rotationCopies(first.bytes(), device.info().l2Bytes);
+  const int copies = copiesFor(descriptor, first.bytes(), layer.l2Bytes);
   GPTQC_ASSIGN(const PackedWeights form, first.download());
   layer.packed.push_back(std::move(first));
   for (int i = 1; i < copies; ++i) {
@@ -60,8 +82,10 @@ Result<BenchPoint> BenchPoint::create(const CudaContext &context, const CudaRefe
     sampled.insert(sampled.end(), point.hostX.begin() + row * d.k,
                    point.hostX.begin() + (row + 1) * d.k);
   }
-  GPTQC_ASSIGN(point.expected,
-               reference.compute(context, layer.matrix(), layer.plain(), sampled, count));
+  const std::vector<int32_t> offsets = benchOffsets(d, m);
+  GPTQC_ASSIGN(point.offsets, DeviceBuffer::upload(context.device(), offsets));
+  GPTQC_ASSIGN(point.expected, reference.compute(context, layer.matrix(), layer.plain(), sampled,
+                                                 count, sampledOffsets(offsets, point.rows)));
   return point;
 }
 
@@ -95,7 +119,7 @@ Status PointKernel::run(int copy, bool overlaps) const {
 Status PointKernel::run(int copy, CuDevicePtr from, int64_t ldx, bool overlaps) const {
   return kernel.run(point->layer->copies()[size_t(copy)], from, ldx, point->m, y.address(),
                     kernel.descriptor().outputColumns(), workspace, point->context->stream(),
-                    overlaps);
+                    overlaps, point->expertOffsets());
 }
 
 Result<double> PointKernel::check() {

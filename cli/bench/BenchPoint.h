@@ -29,6 +29,7 @@ private:
   QuantizedMatrix weights;
   PlainLayer plainForm;
   std::vector<DeviceLayer> packed;
+  int64_t l2Bytes = 0;
 };
 
 /// Activations for m tokens, room for the output, and what some of its rows should be. Borrows the
@@ -42,6 +43,8 @@ public:
   /// [m, K], row stride K.
   CuDevicePtr activations() const { return x.address(); }
   const Reference &reference() const { return expected; }
+  /// Where the experts' rows begin, int32 on the GPU; 0 for a plain layer.
+  CuDevicePtr expertOffsets() const { return offsets.address(); }
   /// The rows of a matrix on the GPU that the reference is of.
   Result<std::vector<uint16_t>> sampledRows(const DeviceBuffer &matrix, int64_t columns) const;
 
@@ -53,7 +56,7 @@ private:
   const BenchLayer *layer = nullptr;
   int64_t m = 0;
   std::vector<uint16_t> hostX;
-  DeviceBuffer x;
+  DeviceBuffer x, offsets;
   std::vector<int64_t> rows;
   Reference expected;
 };

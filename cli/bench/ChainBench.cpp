@@ -20,6 +20,9 @@ Result<ChainedLayers> makeLayers(const CudaBench &bench, const std::vector<Descr
   const CudaContext &context = bench.cuda();
   ChainedLayers layers;
   for (const Descriptor &descriptor : chain) {
+    if (descriptor.grouped())
+      return makeError(Code::Unsupported, "`{}`: a chain has plain layers only; use --descriptor",
+                       descriptor.print());
     GPTQC_ASSIGN(BenchLayer layer,
                  BenchLayer::create(context, descriptor, options.seed, options.runner.threads));
     std::optional<DenseWeights> dense;

@@ -53,7 +53,7 @@ Status CudaBench::prepareLayer(const Descriptor &descriptor) {
   GPTQC_ASSIGN(BenchLayer layer,
                BenchLayer::create(*context, descriptor, options.seed, options.runner.threads));
   auto set = std::make_unique<LayerSet>(LayerSet{std::move(layer), std::nullopt});
-  if (cublas) {
+  if (cublas && !descriptor.grouped()) { // cuBLASLt has no grouped problems
     GPTQC_ASSIGN(DenseWeights dense, DenseWeights::create(*context, set->layer.matrix().descriptor,
                                                           set->layer.plain()));
     set->dense.emplace(std::move(dense));
@@ -93,7 +93,7 @@ Status CudaBench::measure(const LinearKernel &linear, BenchRow &row) {
   GPTQC_ASSIGN(Workload read, floor->workload(*context, timer, problemBytes(d, row.m)));
   workloads.push_back(std::move(read));
   std::optional<DenseRun> dense;
-  if (cublas) {
+  if (layers->dense) {
     Result<DenseRun> created = makeDense(timer, d, point, *layers->dense);
     if (created) {
       dense.emplace(std::move(*created));

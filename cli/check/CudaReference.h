@@ -2,9 +2,11 @@
 #ifndef GPTQC_CLI_CHECK_CUDAREFERENCE_H
 #define GPTQC_CLI_CHECK_CUDAREFERENCE_H
 
+#include <span>
 #include <vector>
 
 #include "cli/check/CudaContext.h"
+#include "runtime/device/SupportArgs.h"
 
 namespace gptqc::cli {
 
@@ -20,13 +22,16 @@ public:
   static Result<CudaReference> create(const CudaContext &context);
 
   /// x: [m, K] on the host, row stride K. 64 outputs, spread over Y, are recomputed on the CPU in
-  /// double; Internal when they differ.
+  /// double; Internal when they differ. `offsets`, [experts + 1] from 0 to m, are for grouped
+  /// layers.
   Result<Reference> compute(const CudaContext &context, const QuantizedMatrix &matrix,
-                            const PlainLayer &layer, const std::vector<uint16_t> &x,
-                            int64_t m) const;
+                            const PlainLayer &layer, const std::vector<uint16_t> &x, int64_t m,
+                            std::span<const int32_t> offsets = {}) const;
 
 private:
   explicit CudaReference(Function kernel) : gemm(std::move(kernel)) {}
+  Status launch(const CudaContext &context, const Descriptor &descriptor, const PlainLayer &layer,
+                ReferenceArgs args, std::span<const int32_t> offsets) const;
   Function gemm;
 };
 

@@ -58,6 +58,7 @@ public:
     GPTQC_ASSIGN(DeviceBuffer yBuffer,
                  DeviceBuffer::allocate(context->device(), (m * d.outputColumns() + kGuard) * 2));
     double first = 0, latest = 0;
+    GPTQC_ASSIGN(offsets, DeviceBuffer::upload(context->device(), routedRows(d, m)));
     GPTQC_TRY(runOnce(xBuffer, ldx, m, yBuffer, y, first));
     // Again: the workspace must have been left as it was found, and results must not depend on
     // timing.
@@ -74,7 +75,8 @@ public:
   }
 
   Result<Reference> reference(const std::vector<uint16_t> &x, int64_t m) override {
-    return referenceKernel->compute(*context, *matrix, plain, x, m);
+    return referenceKernel->compute(*context, *matrix, plain, x, m,
+                                    routedRows(matrix->descriptor, m));
   }
 
 private:
@@ -105,7 +107,7 @@ private:
     GPTQC_TRY(yBuffer.fill16(kPoison, stream));
     GPTQC_TRY(begin.record(stream));
     GPTQC_TRY(kernelFor(m).run(*layer, x.address(), ldx, m, yBuffer.address(), d.outputColumns(),
-                               workspace, stream));
+                               workspace, stream, false, offsets.address()));
     GPTQC_TRY(end.record(stream));
     GPTQC_TRY(stream.synchronize().withContext(fmt::format("kernel `{}`", kernelName(m))));
     GPTQC_ASSIGN(const float milliseconds, end.millisecondsSince(begin));
@@ -124,7 +126,7 @@ private:
   std::map<int64_t, LinearKernel> kernels; ///< by the lower end of their range
   std::optional<DeviceLayer> layer;
   PlainLayer plain;
-  DeviceBuffer workspace;
+  DeviceBuffer workspace, offsets;
   int64_t runs = 2;
 };
 

@@ -8,6 +8,7 @@
 #include "runtime/core/WeightLayout.h"
 #include "runtime/cpu/Compare.h"
 #include "runtime/cpu/Executor.h"
+#include "runtime/cpu/Synthetic.h"
 
 namespace gptqc::cli {
 namespace {
@@ -25,8 +26,7 @@ public:
   Status prepare(const QuantizedMatrix &newMatrix, std::span<const int64_t>) override {
     matrix = &newMatrix;
     packed = packWeights(newMatrix);
-    GPTQC_ASSIGN(Executor created, Executor::create(packed));
-    executor = std::move(created);
+    GPTQC_ASSIGN(experts, Executor::createAll(packed));
     return {};
   }
 
@@ -36,21 +36,27 @@ public:
     const Descriptor &d = matrix->descriptor;
     y.assign(size_t(m * d.outputColumns()), kPoison);
     const auto start = std::chrono::steady_clock::now();
-    GPTQC_TRY(executor->run(x.data(), d.k, m, y.data(), d.outputColumns(), threads));
+    if (d.grouped())
+      GPTQC_TRY(runExperts(experts, routedRows(d, m), x.data(), d.k, m, y.data(), d.outputColumns(),
+                           threads));
+    else
+      GPTQC_TRY(experts[0].run(x.data(), d.k, m, y.data(), d.outputColumns(), threads));
     const std::chrono::duration<double, std::micro> elapsed =
         std::chrono::steady_clock::now() - start;
     return elapsed.count();
   }
 
   Result<Reference> reference(const std::vector<uint16_t> &x, int64_t m) override {
-    return referenceLinear(*matrix, x.data(), matrix->descriptor.k, m, threads);
+    const Descriptor &d = matrix->descriptor;
+    return d.grouped() ? referenceExperts(*matrix, routedRows(d, m), x.data(), d.k, threads)
+                       : referenceLinear(*matrix, x.data(), d.k, m, threads);
   }
 
 private:
   int threads;
   const QuantizedMatrix *matrix = nullptr;
   PackedWeights packed;
-  std::optional<Executor> executor;
+  std::vector<Executor> experts; ///< one for a plain layer
 };
 
 } // namespace
@@ -90,6 +96,13 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
 MRange kernelRange(const Descriptor &descriptor, int64_t m) {
   const MRange bucket = bucketFor(m);
   return {std::max(bucket.lo, descriptor.m.lo), std::min(bucket.hi, descriptor.m.hi)};
+}
+
+std::vector<int32_t> routedRows(const Descriptor &descriptor, int64_t m) {
+  if (!descriptor.grouped())
+    return {};
+  return syntheticOffsets(kAllRoutings[size_t(m) % std::size(kAllRoutings)], descriptor.experts, m,
+                          uint64_t(m));
 }
 
 void addKernel(const Descriptor &layer, int64_t m, std::vector<Descriptor> &kernels) {

@@ -79,6 +79,10 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
 /// compiled for.
 MRange kernelRange(const Descriptor &descriptor, int64_t m);
 
+/// Where the experts' rows of m begin: each m has its routing, so that several show all kinds.
+/// Empty for a plain layer.
+std::vector<int32_t> routedRows(const Descriptor &descriptor, int64_t m);
+
 /// Appends the descriptor of the kernel for m tokens of a layer, if it is not there yet.
 void addKernel(const Descriptor &layer, int64_t m, std::vector<Descriptor> &kernels);
 

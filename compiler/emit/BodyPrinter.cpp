@@ -95,6 +95,15 @@ void BodyPrinter::print(tile::BlockIndexOp op) {
   }
 }
 
+void BodyPrinter::print(tile::EnterExpertOp op) {
+  const std::string index = whole(op.getIndex());
+  const std::string name = declare(op.getTile(), "expert_m");
+  line("gptqc::linear_args args = all_experts;");
+  call("gptqc/experts.cuh", "const int {} = enter_expert<layer, tile>(args, {});", name, index);
+  line("if ({} < 0)", name);
+  line("  return;");
+}
+
 void BodyPrinter::print(tile::SharedOp op) {
   const tile::SharedType type = op.getType();
   const std::string name = declare(op.getBuffer(), tile::stringifyRole(op.getRole()));
@@ -145,7 +154,8 @@ void BodyPrinter::print(mlir::Operation *op) {
       .Case([&](mlir::scf::ForOp o) { printFor(o); })
       .Case([&](mlir::scf::IfOp o) { printIf(o); })
       .Case([&](mlir::scf::YieldOp) {})
-      .Case<tile::BlockIndexOp, tile::SharedOp, tile::AccumulateOp>([&](auto o) { print(o); })
+      .Case<tile::BlockIndexOp, tile::EnterExpertOp, tile::SharedOp, tile::AccumulateOp>(
+          [&](auto o) { print(o); })
       .Case([&](tile::FirstKTileOp o) { printKTile(o, "k_begin", "first_k_tile"); })
       .Case([&](tile::LastKTileOp o) { printKTile(o, "k_end", "last_k_tile"); })
       .Case([&](tile::AccumulatorOp o) {

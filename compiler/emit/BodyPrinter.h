@@ -73,6 +73,7 @@ private:
   void printWgmma(mlir::Operation *op);
   void printBranches(llvm::StringRef condition, mlir::Region &first, mlir::Region &second);
   void print(tile::BlockIndexOp op);
+  void print(tile::EnterExpertOp op);
   void print(tile::SharedOp op);
   void print(tile::AccumulateOp op);
   void printCopy(llvm::StringRef function, llvm::StringRef header, mlir::Operation *op);

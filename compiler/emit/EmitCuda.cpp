@@ -27,13 +27,13 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
   result.launch.overlaps = kernel.getTarget().getValue().hasProgrammaticLaunch();
   source += fmt::format(
       "extern \"C\" __global__ void __launch_bounds__({}, 1){}\n"
-      "{}(const __grid_constant__ gptqc::linear_args args{}) {{\n"
+      "{}(const __grid_constant__ gptqc::linear_args {}{}) {{\n"
       "  using namespace gptqc;\n"
       "  GPTQC_SHARED_MEMORY(shared);\n",
       schedule.threads(),
       result.launch.cluster > 1 ? fmt::format(" __cluster_dims__({}, 1, 1)", result.launch.cluster)
                                 : "",
-      kernel.getSymName().str(),
+      kernel.getSymName().str(), descriptor.grouped() ? "all_experts" : "args",
       result.launch.xBoxRows > 0 ? ",\n             const __grid_constant__ gptqc::tensor_map x_map"
                                  : "");
   source += body.text + "}\n";

@@ -53,6 +53,8 @@ std::string layerFacts(const Descriptor &d, const Schedule &s) {
   facts.flag("permuted", layout.permuted && !inFront);
   facts.flag("bias", d.bias);
   facts.number("parts", layout.parts);
+  if (d.grouped())
+    facts.number("experts", d.experts);
   facts.wide("n", d.n);
   facts.wide("k", inFront ? layout.paddedK : d.k);
   if (inFront) {
@@ -122,6 +124,7 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
     facts.splitK = s.splitK;
   }
   facts.usesPermutation = layout.permuted;
+  facts.experts = d.experts;
   return facts;
 }
 

@@ -23,11 +23,15 @@ mlir::OwningOpRef<mlir::ModuleOp> descriptorToGptq(mlir::MLIRContext &context, c
     return mlir::RankedTensorType::get({mlir::ShapedType::kDynamic, columns}, element);
   };
   const mlir::Type x = matrix(d.k, d.act), y = matrix(d.outputColumns(), d.out);
-  auto function =
-      mlir::func::FuncOp::create(builder, loc, "gptqc_linear", builder.getFunctionType({x}, {y}));
+  llvm::SmallVector<mlir::Type> inputs = {x};
+  if (d.grouped())
+    inputs.push_back(mlir::RankedTensorType::get({d.experts + 1}, builder.getI32Type()));
+  auto function = mlir::func::FuncOp::create(builder, loc, "gptqc_linear",
+                                             builder.getFunctionType(inputs, {y}));
   builder.setInsertionPointToStart(function.addEntryBlock());
   auto linear = gptq::LinearOp::create(
-      builder, loc, y, function.getArgument(0), gptq::DescriptorAttr::get(&context, d),
+      builder, loc, y, function.getArgument(0),
+      d.grouped() ? function.getArgument(1) : mlir::Value(), gptq::DescriptorAttr::get(&context, d),
       gptq::TargetAttr::get(&context, target),
       schedule ? gptq::ScheduleAttr::get(&context, *schedule) : gptq::ScheduleAttr());
   mlir::func::ReturnOp::create(builder, loc, linear.getY());

@@ -25,7 +25,7 @@ class KernelBuilder {
 public:
   KernelBuilder(mlir::OpBuilder &opBuilder, mlir::Location location, const Descriptor &descriptor,
                 const Schedule &chosen)
-      : builder(opBuilder), loc(location), schedule(chosen),
+      : builder(opBuilder), loc(location), grouped(descriptor.grouped()), schedule(chosen),
         plan(TilePlan::of(descriptor, chosen)) {}
 
   void buildMma();
@@ -36,6 +36,7 @@ public:
 private:
   mlir::OpBuilder &builder;
   mlir::Location loc;
+  const bool grouped;
   const Schedule schedule;
   const TilePlan plan;
   Value rows, tokens, firstTile, lastTile; ///< where the block stands
@@ -71,10 +72,15 @@ void KernelBuilder::placeBlock() {
   mlir::Type index = builder.getIndexType();
   rows = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Rows);
   tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);
+  if (grouped) { // whose rows are known behind the kernels in front
+    tile::AwaitPredecessorsOp::create(builder, loc);
+    tokens = tile::EnterExpertOp::create(builder, loc, index, tokens);
+  }
   Value split = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Split);
   firstTile = tile::FirstKTileOp::create(builder, loc, index, split);
   lastTile = tile::LastKTileOp::create(builder, loc, index, split);
-  tile::AwaitPredecessorsOp::create(builder, loc);
+  if (!grouped)
+    tile::AwaitPredecessorsOp::create(builder, loc);
 }
 
 /// for steps by flush: load X fragments; for n16 tiles: dequantize, multiply, scale, add.

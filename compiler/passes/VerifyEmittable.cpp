@@ -54,6 +54,9 @@ llvm::LogicalResult verifyOp(mlir::Operation *op) {
 llvm::LogicalResult verifyKernel(tile::KernelOp kernel) {
   if (!kernel.getSharedBytes())
     return kernel.emitOpError() << "has no shared_bytes; run gptqc-plan-shared-memory first";
+  if (kernel.getDescriptor().getValue().grouped() &&
+      kernel.getBody().getOps<tile::EnterExpertOp>().empty())
+    return kernel.emitOpError() << "is of a grouped layer, but enters no expert";
   const mlir::WalkResult result = kernel.getBody().walk([](mlir::Operation *op) {
     return llvm::failed(verifyOp(op)) ? mlir::WalkResult::interrupt() : mlir::WalkResult::advance();
   });

@@ -26,6 +26,19 @@ double tokensOf(const Descriptor &d) {
   return double(d.m.hi == kUnboundedM ? std::max(d.m.lo, kUnboundedTokens) : d.m.hi);
 }
 
+/// Experts that rows meet when each takes any of them.
+double expertsHit(const Descriptor &d) {
+  return d.grouped() ? d.experts * (1 - std::exp(-tokensOf(d) / d.experts)) : 1;
+}
+
+/// Tiles of tokens; the last one of an expert is half full on average.
+double tokenTiles(const Descriptor &d, const Schedule &s) {
+  if (!d.grouped())
+    return std::ceil(tokensOf(d) / s.tileM);
+  const double hit = expertsHit(d);
+  return hit * std::max(1.0, tokensOf(d) / hit / s.tileM + 0.5);
+}
+
 /// Multiply-adds per cycle and SM of 16-bit mma.sync.
 double mmaRate(const Target &t) {
   switch (t.capability) {
@@ -54,7 +67,7 @@ struct Grid {
 Grid gridOf(const Descriptor &d, const Target &t, const Schedule &s, const TilePlan &plan) {
   Grid grid;
   const double rowBlocks = std::ceil(double(plan.layout.paddedN) / s.tileN);
-  grid.blocks = rowBlocks * std::ceil(tokensOf(d) / s.tileM) * s.splitK;
+  grid.blocks = rowBlocks * tokenTiles(d, s) * s.splitK;
   const double sms = t.plannedSmCount();
   grid.resident = std::min(blocksPerSm(t, s, plan), std::max(1.0, std::ceil(grid.blocks / sms)));
   grid.waves = std::ceil(grid.blocks / (sms * grid.resident));
@@ -65,7 +78,7 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const TilePlan plan = TilePlan::of(d, s);
   const Grid grid = gridOf(d, t, s, plan);
   const double kTiles = std::ceil(double(plan.kTiles) / s.splitK);
-  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
+  const double tokenBlocks = tokenTiles(d, s) / expertsHit(d); // of the same weights
 
   // All blocks that share an SM move together: costs of one k tile of each of them.
   const double weights = double(plan.weightBytes + plan.scaleBytes);

@@ -21,6 +21,9 @@ Status refuse(const Schedule &schedule, fmt::format_string<Args...> format, Args
 Status checkActivationLoads(const Descriptor &d, const Schedule &s) {
   if (s.xVector == 16 && d.k % 8 != 0 && !permutesX(d, s))
     return refuse(s, "rows of {} elements are no multiple of 16 bytes; use xvec2", d.k);
+  if (d.grouped() && permutesX(d, s))
+    return refuse(s,
+                  "a kernel in front cannot permute X: each expert has its own order; use xvec2");
   return Status();
 }
 
@@ -269,6 +272,9 @@ void appendWgmma(const Descriptor &d, const Target &t, Schedule s, std::vector<S
 
 Status ScheduleSpace::check(const Descriptor &d, const Target &t, const Schedule &s) {
   GPTQC_TRY(d.validate());
+  if (d.grouped() && s.family != Family::Mma && s.family != Family::Simt)
+    return refuse(s, "the persistent blocks of {} keep to one expert's weights; use the mma family",
+                  familyName(s.family));
   switch (s.family) {
   case Family::Simt:
     return checkSimt(s);
@@ -297,9 +303,11 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
       if (tileM == 8 || tileM < 2 * tokens)
         appendMma(d, t, s, found);
     }
-    appendGemv(d, t, s, found);
+    if (!d.grouped())
+      appendGemv(d, t, s, found);
   }
-  appendWgmma(d, t, s, found);
+  if (!d.grouped())
+    appendWgmma(d, t, s, found);
   Schedule simt;
   simt.family = Family::Simt;
   simt.tileN = 128, simt.tileM = 4, simt.tileK = 16;

@@ -39,6 +39,14 @@ llvm::LogicalResult LinearOp::verify() {
                             "the M range of the descriptor";
   if (getSchedule() && !getTarget()) /*linear_c6*/
     return emitOpError() << "has a schedule but no target";
+  const bool offsets = getOffsets() != nullptr;
+  if (offsets != d.grouped() ||
+      (offsets && llvm::cast<mlir::RankedTensorType>(getOffsets().getType()).getDimSize(0) !=
+                      d.experts + 1)) /*linear_c7*/
+    return emitOpError() << "a layer of " << d.experts << " expert" << (d.grouped() ? "s" : "")
+                         << (d.grouped()
+                                 ? " needs offsets of " + std::to_string(d.experts + 1) + " rows"
+                                 : " has no offsets");
   return llvm::success();
 }
 

@@ -20,6 +20,8 @@ def Gptq_LinearOp : Op<Gptq_Dialect, "linear", [Pure]> {
     - linear_c4: dimension 1 of the result is N, or N/2 with silu_mul.
     - linear_c5: dimension 0 of `x` and of the result agree; a static one lies in the descriptor's M range.
     - linear_c6: a schedule needs a target.
+    - linear_c7: a grouped layer has offsets, tensor<(experts + 1)xi32>, which say where the rows of
+      each expert begin in `x`; other layers have none.
 
     Canonicalization:
     - a group size >= K becomes -1;
@@ -33,11 +35,14 @@ def Gptq_LinearOp : Op<Gptq_Dialect, "linear", [Pure]> {
     } : tensor<?x4096xf16> -> tensor<?x4096xf16>
     ```
   }];
-  let arguments = (ins Gptq_Activations:$x, Gptq_DescriptorAttr:$descriptor,
+  let arguments = (ins Gptq_Activations:$x, Optional<1DTensorOf<[I32]>>:$offsets,
+                       Gptq_DescriptorAttr:$descriptor,
                        OptionalAttr<Gptq_TargetAttr>:$target,
                        OptionalAttr<Gptq_ScheduleAttr>:$schedule);
   let results = (outs Gptq_Activations:$y);
-  let assemblyFormat = "$x attr-dict `:` type($x) `->` type($y)";
+  let assemblyFormat = [{
+    $x (`experts` $offsets^)? attr-dict `:` type($x) (`,` type($offsets)^)? `->` type($y)
+  }];
   let hasVerifier = 1;
   let hasCanonicalizer = 1;
 }

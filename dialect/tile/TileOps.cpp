@@ -78,6 +78,14 @@ llvm::LogicalResult KernelOp::verify() {
   return llvm::success();
 }
 
+llvm::LogicalResult EnterExpertOp::verify() {
+  auto kernel = llvm::dyn_cast<KernelOp>((*this)->getParentOp());
+  if (!kernel || !kernel.getDescriptor().getValue().grouped() ||
+      llvm::range_size(kernel.getBody().getOps<EnterExpertOp>()) != 1) /*enter_expert_c1*/
+    return emitOpError() << "belongs once and directly into a tile.kernel of a grouped layer";
+  return llvm::success();
+}
+
 llvm::LogicalResult SharedOp::verify() {
   if (getOffset() && *getOffset() % kSharedAlignment != 0) /*shared_c1*/
     return emitOpError() << "the offset must be a multiple of " << kSharedAlignment;

@@ -7,6 +7,10 @@ include "dialect/tile/TileDialect.td"
 include "mlir/IR/SymbolInterfaces.td"
 
 class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemonic, traits>;
+class Tile_EffectOp<string mnemonic, string text> : Tile_Op<mnemonic> {
+  let summary = text;
+  let assemblyFormat = "attr-dict";
+}
 
 //===-- The kernel and where a block stands ---------------------------------------------------------===//
 
@@ -38,24 +42,25 @@ def Tile_BlockIndexOp : Tile_Op<"block_index"> {
   let assemblyFormat = "$axis attr-dict";
 }
 
-def Tile_FirstKTileOp : Tile_Op<"first_k_tile"> {
-  let summary = "the first k tile of a split";
+def Tile_EnterExpertOp : Tile_Op<"enter_expert"> {
+  let summary = "find the expert of a token tile of the grid, and its place there; a block without one ends";
+  let description = "Constraints: enter_expert_c1: it stands directly in a kernel of a grouped layer, once.";
+  let arguments = (ins Index:$index);
+  let results = (outs Index:$tile);
+  let assemblyFormat = "$index attr-dict";
+  let hasVerifier = 1;
+}
+
+class Tile_KTileOp<string mnemonic, string text> : Tile_Op<mnemonic> {
+  let summary = text;
   let arguments = (ins Index:$split);
   let results = (outs Index:$tile);
   let assemblyFormat = "$split attr-dict";
 }
+def Tile_FirstKTileOp : Tile_KTileOp<"first_k_tile", "the first k tile of a split">;
+def Tile_LastKTileOp : Tile_KTileOp<"last_k_tile", "the k tile behind the last one of a split">;
 
-def Tile_LastKTileOp : Tile_Op<"last_k_tile"> {
-  let summary = "the k tile behind the last one of a split";
-  let arguments = (ins Index:$split);
-  let results = (outs Index:$tile);
-  let assemblyFormat = "$split attr-dict";
-}
-
-def Tile_AwaitPredecessorsOp : Tile_Op<"await_predecessors"> {
-  let summary = "wait for the kernels in front: what they write may be touched now";
-  let assemblyFormat = "attr-dict";
-}
+def Tile_AwaitPredecessorsOp : Tile_EffectOp<"await_predecessors", "wait for the kernels in front: what they write may be touched now">;
 
 //===-- Storage -------------------------------------------------------------------------------------===//
 
@@ -101,10 +106,7 @@ def Tile_CopyActivationsOp : Tile_CopyOp<"copy_activations", "the activations", 
   }];
 }
 
-def Tile_CommitOp : Tile_Op<"commit"> {
-  let summary = "close the group of copies started since the last commit";
-  let assemblyFormat = "attr-dict";
-}
+def Tile_CommitOp : Tile_EffectOp<"commit", "close the group of copies started since the last commit">;
 
 def Tile_WaitOp : Tile_Op<"wait"> {
   let summary = "wait until at most `pending` groups of this thread's copies are in flight";
@@ -112,10 +114,7 @@ def Tile_WaitOp : Tile_Op<"wait"> {
   let assemblyFormat = "$pending attr-dict";
 }
 
-def Tile_BarrierOp : Tile_Op<"barrier"> {
-  let summary = "wait for all threads of the block";
-  let assemblyFormat = "attr-dict";
-}
+def Tile_BarrierOp : Tile_EffectOp<"barrier", "wait for all threads of the block">;
 
 //===-- Shared memory to registers, and the products ------------------------------------------------===//
 
@@ -171,15 +170,9 @@ def Tile_FirstItemOp : Tile_ItemOp<"first_item", "the first item of the block's 
 def Tile_LastItemOp : Tile_ItemOp<"last_item", "the item behind the last one of the launch">;
 def Tile_ItemStepOp : Tile_ItemOp<"item_step", "from one item of a cluster to its next">;
 
-def Tile_ClusterBarrierOp : Tile_Op<"cluster_barrier"> {
-  let summary = "wait for all threads of the cluster";
-  let assemblyFormat = "attr-dict";
-}
+def Tile_ClusterBarrierOp : Tile_EffectOp<"cluster_barrier", "wait for all threads of the cluster">;
 
-def Tile_LeaveClusterOp : Tile_Op<"leave_cluster"> {
-  let summary = "wait until no block of the cluster needs this one's shared memory";
-  let assemblyFormat = "attr-dict";
-}
+def Tile_LeaveClusterOp : Tile_EffectOp<"leave_cluster", "wait until no block of the cluster needs this one's shared memory">;
 
 //===-- Streaming and reducing warps (gemv) ---------------------------------------------------------===//
 

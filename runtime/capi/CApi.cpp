@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "runtime/capi/CApiSupport.h"
+#include "runtime/core/Experts.h"
 #include "runtime/core/Version.h"
 
 using namespace gptqc;
@@ -69,8 +70,9 @@ const char *gptqc_version(void) { return versionNumber().data(); }
 int gptqc_abi(void) { return GPTQC_ABI; }
 
 int gptqc_has_feature(const char *name) {
-  constexpr std::array<std::string_view, 8> kFeatures = {
-      "cpu", "cuda", "packs", "cache", "compiler_callback", "fused", "tensor_parallel", "solve"};
+  constexpr std::array<std::string_view, 9> kFeatures = {
+      "cpu",   "cuda",   "packs", "cache", "compiler_callback", "fused", "tensor_parallel",
+      "solve", "grouped"};
   return name && std::find(kFeatures.begin(), kFeatures.end(), name) != kFeatures.end() ? 1 : 0;
 }
 
@@ -96,8 +98,7 @@ Status packLayer(const QuantizedMatrix &matrix, gptqc_layer **layer) {
   auto made = std::make_unique<gptqc_layer>();
   made->packed = packWeights(matrix);
   made->descriptor = matrix.descriptor.print();
-  GPTQC_ASSIGN(Executor executor, Executor::create(made->packed));
-  made->executor = std::make_unique<Executor>(std::move(executor));
+  GPTQC_ASSIGN(made->experts, Executor::createAll(made->packed));
   *layer = made.release();
   return Status();
 }
@@ -110,6 +111,24 @@ gptqc_error *gptqc_layer_from_codes(const gptqc_layer_codes *codes, gptqc_layer 
       return invalidArgument("gptqc_layer_from_codes: codes and layer must not be NULL");
     GPTQC_ASSIGN(const LayerCodes plain, layerCodesOf(*codes));
     GPTQC_ASSIGN(const QuantizedMatrix matrix, layerFromCodes(plain));
+    return packLayer(matrix, layer);
+  });
+}
+
+gptqc_error *gptqc_layer_from_experts(const gptqc_layer_codes *experts, size_t count,
+                                      gptqc_layer **layer) {
+  return guarded([&]() -> Status {
+    if (!experts || !layer)
+      return invalidArgument("gptqc_layer_from_experts: experts and layer must not be NULL");
+    std::vector<QuantizedMatrix> plain;
+    for (size_t e = 0; e < count; ++e) {
+      GPTQC_ASSIGN(const LayerCodes codes, layerCodesOf(experts[e]));
+      Result<QuantizedMatrix> one = layerFromCodes(codes);
+      if (!one.ok())
+        return one.status().withContext(fmt::format("expert {}", e));
+      plain.push_back(std::move(*one));
+    }
+    GPTQC_ASSIGN(const QuantizedMatrix matrix, stackExperts(plain));
     return packLayer(matrix, layer);
   });
 }
@@ -166,6 +185,36 @@ const char *gptqc_layer_descriptor(const gptqc_layer *layer) {
   return layer ? layer->descriptor.c_str() : "";
 }
 
+namespace {
+
+/// What both ways to run a layer on the CPU are given.
+struct CpuRun {
+  std::string_view function;
+  const gptqc_layer *layer;
+  const uint16_t *x;
+  int64_t ldx, m;
+  int32_t threads;
+  uint16_t *y;
+  int64_t ldy;
+};
+
+Status checkRun(const CpuRun &run, bool grouped) {
+  const Descriptor &d = run.layer->packed.descriptor;
+  if (d.grouped() != grouped)
+    return invalidArgument("{}: '{}' has {}", run.function, run.layer->descriptor,
+                           grouped ? "no experts; use gptqc_layer_run_cpu"
+                                   : "experts; use gptqc_layer_run_grouped_cpu");
+  if (!run.x || !run.y || run.m < 0 || run.threads < 0 || run.ldx < d.k ||
+      run.ldy < d.outputColumns())
+    return invalidArgument("{}: '{}': m = {}, ldx = {}, ldy = {}, threads = {}; "
+                           "x and y must not be NULL, ldx >= {}, ldy >= {}",
+                           run.function, run.layer->descriptor, run.m, run.ldx, run.ldy,
+                           run.threads, d.k, d.outputColumns());
+  return Status();
+}
+
+} // namespace
+
 gptqc_error *gptqc_layer_run_cpu(const gptqc_layer *layer, const uint16_t *x, int64_t ldx,
                                  int64_t m, int32_t threads, uint16_t *y, int64_t ldy) {
   return guarded([&]() -> Status {
@@ -173,12 +222,22 @@ gptqc_error *gptqc_layer_run_cpu(const gptqc_layer *layer, const uint16_t *x, in
       return invalidArgument("gptqc_layer_run_cpu: layer must not be NULL");
     if (m == 0)
       return Status();
-    const Descriptor &descriptor = layer->packed.descriptor;
-    if (!x || !y || m < 0 || threads < 0 || ldx < descriptor.k || ldy < descriptor.outputColumns())
-      return invalidArgument("gptqc_layer_run_cpu: '{}': m = {}, ldx = {}, ldy = {}, threads = {}; "
-                             "x and y must not be NULL, ldx >= {}, ldy >= {}",
-                             layer->descriptor, m, ldx, ldy, threads, descriptor.k,
-                             descriptor.outputColumns());
-    return layer->executor->run(x, ldx, m, y, ldy, threads);
+    GPTQC_TRY(checkRun({"gptqc_layer_run_cpu", layer, x, ldx, m, threads, y, ldy}, false));
+    return layer->experts[0].run(x, ldx, m, y, ldy, threads);
+  });
+}
+
+gptqc_error *gptqc_layer_run_grouped_cpu(const gptqc_layer *layer, const uint16_t *x, int64_t ldx,
+                                         int64_t rows, const int32_t *offsets, int32_t threads,
+                                         uint16_t *y, int64_t ldy) {
+  return guarded([&]() -> Status {
+    if (!layer || !offsets)
+      return invalidArgument("gptqc_layer_run_grouped_cpu: layer and offsets must not be NULL");
+    if (rows == 0)
+      return Status();
+    GPTQC_TRY(
+        checkRun({"gptqc_layer_run_grouped_cpu", layer, x, ldx, rows, threads, y, ldy}, true));
+    return runExperts(layer->experts, spanOf(offsets, int64_t(layer->experts.size()) + 1), x, ldx,
+                      rows, y, ldy, threads);
   });
 }

@@ -115,15 +115,77 @@ Result<Plan> planOf(const gptqc_linear_options *options) {
   return plan;
 }
 
-Status create(gptqc_context &context, std::span<const LinearPart> parts,
-              const gptqc_linear_options *options, const Stream &stream, gptqc_linear **linear) {
-  GPTQC_ASSIGN(const Plan plan, planOf(options));
-  auto made = std::make_unique<gptqc_linear>();
-  GPTQC_ASSIGN(made->linear, Linear::create(context.dispatcher, parts, plan.layer,
-                                            plan.batchInvariant, stream, plan.overlaps));
-  made->descriptor = made->linear->descriptor().print();
-  *linear = made.release();
+/// What all ways to create a linear are given.
+struct Wanted {
+  gptqc_context *context;
+  size_t experts, each; ///< parts of an expert; 1 expert: a plain layer
+  const gptqc_linear_options *options;
+  void *stream;
+  gptqc_linear **linear;
+
+  Stream order() const {
+    return Stream::borrow(context->dispatcher->device(), static_cast<CuStream>(stream));
+  }
+};
+
+/// `given`: the function has its `part`s, which are names in a checkpoint or tensors.
+Status checkWanted(const Wanted &wanted, bool given, std::string_view function,
+                   std::string_view part) {
+  if (!wanted.context || !given || !wanted.linear || wanted.each == 0)
+    return invalidArgument("{}: context, {}s and linear (and the checkpoint of names) must not be "
+                           "NULL, and there must be a {}",
+                           function, part, part);
   return Status();
+}
+
+Status checkExperts(const Wanted &wanted, std::string_view function) {
+  if (wanted.experts >= 2 && wanted.experts <= size_t(kMaxExperts))
+    return Status();
+  return invalidArgument("{}: {} experts; a grouped layer has 2 to {}", function, wanted.experts,
+                         kMaxExperts);
+}
+
+Status create(const Wanted &wanted, std::span<const LinearPart> parts) {
+  GPTQC_ASSIGN(const Plan plan, planOf(wanted.options));
+  auto made = std::make_unique<gptqc_linear>();
+  GPTQC_ASSIGN(made->linear,
+               Linear::create(wanted.context->dispatcher, parts, plan.layer, plan.batchInvariant,
+                              wanted.order(), plan.overlaps, wanted.experts));
+  made->descriptor = made->linear->descriptor().print();
+  *wanted.linear = made.release();
+  return Status();
+}
+
+Status createFromTensors(const Wanted &wanted, const gptqc_tensors *tensors) {
+  const Stream order = wanted.order();
+  std::vector<LinearPart> parts;
+  for (size_t i = 0; i < wanted.experts * wanted.each; ++i) {
+    if (tensors[i].on_device)
+      GPTQC_TRY(order.synchronize()); // the tensors may still be on their way
+    Result<LinearPart> part = partOf(tensors[i], wanted.context->dispatcher->device());
+    if (!part.ok())
+      return part.status().withContext(fmt::format("part {}", i));
+    parts.push_back(std::move(*part));
+  }
+  return create(wanted, parts);
+}
+
+Status createFromCheckpoint(const Wanted &wanted, const Checkpoint &checkpoint,
+                            const char *const *names) {
+  std::vector<LinearPart> parts;
+  for (size_t i = 0; i < wanted.experts * wanted.each; ++i) {
+    const LayerInfo *info = names[i] ? checkpoint.find(names[i]) : nullptr;
+    if (!info)
+      return makeError(Code::NotFound, "{}: there is no quantized layer '{}'",
+                       checkpoint.folder().directory().string(), names[i] ? names[i] : "(null)");
+    GPTQC_ASSIGN(RawLayer raw, checkpoint.rawLayer(*info));
+    LinearPart part;
+    part.facts = std::move(raw.facts);
+    part.packing = raw.packing == Packing::Planar ? WordPacking::Planar : WordPacking::Continuous;
+    part.words = raw.qweight.data();
+    parts.push_back(std::move(part));
+  }
+  return create(wanted, parts);
 }
 
 } // namespace
@@ -132,21 +194,21 @@ gptqc_error *gptqc_linear_create(gptqc_context *context, const gptqc_tensors *te
                                  size_t partCount, const gptqc_linear_options *options,
                                  void *stream, gptqc_linear **linear) {
   return guarded([&]() -> Status {
-    if (!context || !tensors || partCount == 0 || !linear)
-      return invalidArgument("gptqc_linear_create: context, parts and linear must not be NULL, and "
-                             "there must be a part");
-    const Device &device = context->dispatcher->device();
-    const Stream order = Stream::borrow(device, static_cast<CuStream>(stream));
-    std::vector<LinearPart> parts;
-    for (size_t i = 0; i < partCount; ++i) {
-      if (tensors[i].on_device)
-        GPTQC_TRY(order.synchronize()); // the tensors may still be on their way
-      Result<LinearPart> part = partOf(tensors[i], device);
-      if (!part.ok())
-        return part.status().withContext(fmt::format("part {}", i));
-      parts.push_back(std::move(*part));
-    }
-    return create(*context, parts, options, order, linear);
+    const Wanted wanted = {context, 1, partCount, options, stream, linear};
+    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create", "part"));
+    return createFromTensors(wanted, tensors);
+  });
+}
+
+gptqc_error *gptqc_linear_create_grouped(gptqc_context *context, const gptqc_tensors *tensors,
+                                         size_t experts, size_t partsPerExpert,
+                                         const gptqc_linear_options *options, void *stream,
+                                         gptqc_linear **linear) {
+  return guarded([&]() -> Status {
+    const Wanted wanted = {context, experts, partsPerExpert, options, stream, linear};
+    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create_grouped", "part"));
+    GPTQC_TRY(checkExperts(wanted, "gptqc_linear_create_grouped"));
+    return createFromTensors(wanted, tensors);
   });
 }
 
@@ -156,26 +218,24 @@ gptqc_error *gptqc_linear_from_checkpoint(gptqc_context *context,
                                           const gptqc_linear_options *options, void *stream,
                                           gptqc_linear **linear) {
   return guarded([&]() -> Status {
-    if (!context || !checkpoint || !names || nameCount == 0 || !linear)
-      return invalidArgument("gptqc_linear_from_checkpoint: context, checkpoint, names and linear "
-                             "must not be NULL, and there must be a name");
-    std::vector<LinearPart> parts;
-    for (size_t i = 0; i < nameCount; ++i) {
-      const LayerInfo *info = names[i] ? checkpoint->checkpoint.find(names[i]) : nullptr;
-      if (!info)
-        return makeError(Code::NotFound, "{}: there is no quantized layer '{}'",
-                         checkpoint->checkpoint.folder().directory().string(),
-                         names[i] ? names[i] : "(null)");
-      GPTQC_ASSIGN(RawLayer raw, checkpoint->checkpoint.rawLayer(*info));
-      LinearPart part;
-      part.facts = std::move(raw.facts);
-      part.packing = raw.packing == Packing::Planar ? WordPacking::Planar : WordPacking::Continuous;
-      part.words = raw.qweight.data();
-      parts.push_back(std::move(part));
-    }
-    const Stream order =
-        Stream::borrow(context->dispatcher->device(), static_cast<CuStream>(stream));
-    return create(*context, parts, options, order, linear);
+    const Wanted wanted = {context, 1, nameCount, options, stream, linear};
+    GPTQC_TRY(checkWanted(wanted, checkpoint && names, "gptqc_linear_from_checkpoint", "name"));
+    return createFromCheckpoint(wanted, checkpoint->checkpoint, names);
+  });
+}
+
+gptqc_error *gptqc_linear_grouped_from_checkpoint(gptqc_context *context,
+                                                  const gptqc_checkpoint *checkpoint,
+                                                  const char *const *names, size_t experts,
+                                                  size_t namesPerExpert,
+                                                  const gptqc_linear_options *options, void *stream,
+                                                  gptqc_linear **linear) {
+  return guarded([&]() -> Status {
+    const Wanted wanted = {context, experts, namesPerExpert, options, stream, linear};
+    GPTQC_TRY(
+        checkWanted(wanted, checkpoint && names, "gptqc_linear_grouped_from_checkpoint", "name"));
+    GPTQC_TRY(checkExperts(wanted, "gptqc_linear_grouped_from_checkpoint"));
+    return createFromCheckpoint(wanted, checkpoint->checkpoint, names);
   });
 }
 
@@ -242,7 +302,25 @@ gptqc_error *gptqc_linear_run(gptqc_linear *linear, uint64_t x, int64_t ldx, int
     if (!linear || workspaceBytes < 0)
       return invalidArgument("gptqc_linear_run: linear is {}, workspace_bytes is {}",
                              linear ? "given" : "NULL", workspaceBytes);
+    if (linear->linear->descriptor().grouped())
+      return invalidArgument("gptqc_linear_run: '{}' has experts; use gptqc_linear_run_grouped",
+                             linear->descriptor);
     const Stream order = Stream::borrow(linear->linear->device(), static_cast<CuStream>(stream));
     return linear->linear->run(x, ldx, m, y, ldy, {workspace, workspaceBytes}, order);
+  });
+}
+
+gptqc_error *gptqc_linear_run_grouped(gptqc_linear *linear, uint64_t x, int64_t ldx, int64_t rows,
+                                      uint64_t offsets, uint64_t y, int64_t ldy, uint64_t workspace,
+                                      int64_t workspaceBytes, void *stream) {
+  return guarded([&]() -> Status {
+    if (!linear || workspaceBytes < 0)
+      return invalidArgument("gptqc_linear_run_grouped: linear is {}, workspace_bytes is {}",
+                             linear ? "given" : "NULL", workspaceBytes);
+    if (!linear->linear->descriptor().grouped())
+      return invalidArgument("gptqc_linear_run_grouped: '{}' has no experts; use gptqc_linear_run",
+                             linear->descriptor);
+    const Stream order = Stream::borrow(linear->linear->device(), static_cast<CuStream>(stream));
+    return linear->linear->run(x, ldx, rows, y, ldy, {workspace, workspaceBytes}, order, offsets);
   });
 }

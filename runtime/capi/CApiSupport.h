@@ -22,7 +22,7 @@ struct gptqc_error {
 struct gptqc_layer {
   gptqc::PackedWeights packed;
   std::string descriptor;
-  std::unique_ptr<gptqc::Executor> executor; ///< borrows `packed`
+  std::vector<gptqc::Executor> experts; ///< one for a plain layer; borrow `packed`
 };
 
 struct gptqc_checkpoint {

@@ -1,6 +1,7 @@
 // Text form and rules of Descriptor.
 #include "runtime/core/Descriptor.h"
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::string_view kSyntax =
     "w<bits> g<size>|g-1 sym|asym [actorder] [ragged] <act>-><out> [scales:bf16] n<N> k<K> "
-    "m<lo>..[<hi>] [bias] [silu_mul] [batch_invariant]";
+    "[experts<E>] m<lo>..[<hi>] [bias] [silu_mul] [batch_invariant]";
 
 /// Beyond these a dimension is a mistake. Sizes and offsets of the packed form, padded from one
 /// column a group to 16 and from one row to 64, then stay far from overflow in 64 bits.
@@ -119,6 +120,12 @@ Result<Descriptor> Descriptor::parse(std::string_view text) {
   readTypes(reader, descriptor);
   reader.integer("n", descriptor.n);
   reader.integer("k", descriptor.k);
+  int64_t experts = 1;
+  if (reader.peek().starts_with("experts")) {
+    reader.integer("experts", experts);
+    if (experts < 2)
+      reader.fail("a grouped layer has 2 experts at least; a plain layer says nothing of them");
+  }
   readMRange(reader, descriptor.m);
   descriptor.bias = reader.optional("bias");
   descriptor.siluMul = reader.optional("silu_mul");
@@ -127,6 +134,7 @@ Result<Descriptor> Descriptor::parse(std::string_view text) {
     reader.fail("expected bias, silu_mul, batch_invariant (in this order) or the end");
   GPTQC_TRY(reader.error);
   descriptor.bits = int(bits < 0 || bits > 99 ? 99 : bits);
+  descriptor.experts = int(std::min<int64_t>(experts, kMaxExperts + 1));
   GPTQC_TRY(descriptor.validate());
   return descriptor;
 }
@@ -140,7 +148,10 @@ std::string Descriptor::print() const {
   text += fmt::format(" {}->{}", dtypeName(act), dtypeName(out));
   if (scales == DType::BF16)
     text += " scales:bf16";
-  text += fmt::format(" n{} k{} m{}..", n, k, m.lo);
+  text += fmt::format(" n{} k{}", n, k);
+  if (experts != 1)
+    text += fmt::format(" experts{}", experts);
+  text += fmt::format(" m{}..", m.lo);
   if (m.hi != kUnboundedM)
     text += fmt::format("{}", m.hi);
   if (bias)
@@ -162,8 +173,10 @@ Status Descriptor::validate() const {
     return refuse("the group size must be positive, or -1 for one group over all of K");
   if (n < 1 || n > kMaxDimension || k < 1 || k > kMaxDimension)
     return refuse("n and k must be 1 to 2^31");
-  if (n * k > kMaxWeights)
-    return refuse("n x k must be at most 2^40");
+  if (experts < 1 || experts > kMaxExperts)
+    return refuse("a grouped layer has 2 to 512 experts");
+  if (n * k > kMaxWeights / experts)
+    return refuse("n x k, times the experts, must be at most 2^40");
   if (m.lo < 1 || m.hi < m.lo)
     return refuse("the token range must start at 1 or above and not end before it starts");
   if (siluMul && n % 2 != 0)

@@ -26,6 +26,9 @@ struct MRange {
 };
 inline constexpr int64_t kUnboundedM = INT64_MAX;
 
+/// Most experts of a grouped layer: the lanes of a warp count the rows of 16 each.
+inline constexpr int kMaxExperts = 512;
+
 /// Y[M,N] = epilogue(X[M,K] * W[K,N] + bias), W[k,n] = scale[g(k),n] * (code[k,n] - zero[g(k),n]).
 struct Descriptor {
   int bits = 4;            ///< 2..8
@@ -38,7 +41,9 @@ struct Descriptor {
   DType scales = DType::F16; ///< as stored in the checkpoint, kept bit-exact
   int64_t n = 0;             ///< rows of W^T (output features; gate + up rows for silu_mul)
   int64_t k = 0;             ///< input features
-  MRange m;                  ///< token counts that the kernel must accept
+  int experts = 1; ///< 2..512: a grouped layer, so many of this shape; M counts the rows of
+                   ///< all, which come sorted by expert
+  MRange m;        ///< token counts that the kernel must accept
   bool bias = false;
   bool siluMul = false;        ///< rows 0..N/2-1 are gate, the rest up: Y[M,N/2] = silu(gate) * up
   bool batchInvariant = false; ///< a row's result does not depend on M
@@ -59,6 +64,7 @@ struct Descriptor {
   Descriptor canonical() const;
 
   int64_t outputColumns() const { return siluMul ? n / 2 : n; }
+  bool grouped() const { return experts > 1; }
   int64_t effectiveGroupSize() const { return groupSize < 0 || groupSize > k ? k : groupSize; }
   /// ceil(K / group size): rows of the scale and zero tensors in a checkpoint. Not for ragged
   /// layers.

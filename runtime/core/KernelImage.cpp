@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/core/Descriptor.h"
 #include "runtime/core/Hash.h"
 #include "runtime/core/KernelImageJson.h"
 #include "runtime/core/LinearArgs.h"
@@ -71,6 +72,7 @@ public:
     value = it->get<bool>();
   }
 
+  bool has(const char *key) const { return object.contains(key); }
   const char *wrong() const { return wrongKey; }
 
 private:
@@ -126,6 +128,8 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("permute_shared", image.launch.permuteShared, 0, 1 << 20);
   launch.flag("overlaps", image.launch.overlaps);
   launch.flag("uses_permutation", image.launch.usesPermutation);
+  if (launch.has("experts")) // of grouped layers alone
+    launch.number("experts", image.launch.experts, 2, kMaxExperts);
 
   HeaderReader resources(child("resources"));
   resources.number("registers", image.resources.registers, 0, 1 << 16);
@@ -145,35 +149,38 @@ const char *readHeader(const Json &header, KernelImage &image) {
 nlohmann::json kernelFactsToJson(const KernelImage &image) {
   const LaunchFacts &launch = image.launch;
   const ResourceUsage &resources = image.resources;
-  return {{"descriptor", image.descriptor},
-          {"target", image.target},
-          {"schedule", image.schedule},
-          {"compiler", image.compiler},
-          {"build_key", image.buildKey},
-          {"launch",
-           {{"entry", launch.entry},
-            {"threads", launch.threads},
-            {"shared_bytes", launch.sharedBytes},
-            {"tile_n", launch.tileN},
-            {"tile_m", launch.tileM},
-            {"split_k", launch.splitK},
-            {"x_vector", launch.xVector},
-            {"padded_n", launch.paddedN},
-            {"persistent", launch.persistent},
-            {"cluster", launch.cluster},
-            {"item_tiles", launch.itemTiles},
-            {"items_over_tokens", launch.itemsOverTokens},
-            {"x_box_rows", launch.xBoxRows},
-            {"permuted_k", launch.permutedK},
-            {"permute_shared", launch.permuteShared},
-            {"overlaps", launch.overlaps},
-            {"uses_permutation", launch.usesPermutation}}},
-          {"resources",
-           {{"registers", resources.registers},
-            {"spill_stores", resources.spillStores},
-            {"spill_loads", resources.spillLoads},
-            {"stack_bytes", resources.stackBytes},
-            {"static_shared_bytes", resources.staticSharedBytes}}}};
+  Json facts = {{"descriptor", image.descriptor},
+                {"target", image.target},
+                {"schedule", image.schedule},
+                {"compiler", image.compiler},
+                {"build_key", image.buildKey},
+                {"launch",
+                 {{"entry", launch.entry},
+                  {"threads", launch.threads},
+                  {"shared_bytes", launch.sharedBytes},
+                  {"tile_n", launch.tileN},
+                  {"tile_m", launch.tileM},
+                  {"split_k", launch.splitK},
+                  {"x_vector", launch.xVector},
+                  {"padded_n", launch.paddedN},
+                  {"persistent", launch.persistent},
+                  {"cluster", launch.cluster},
+                  {"item_tiles", launch.itemTiles},
+                  {"items_over_tokens", launch.itemsOverTokens},
+                  {"x_box_rows", launch.xBoxRows},
+                  {"permuted_k", launch.permutedK},
+                  {"permute_shared", launch.permuteShared},
+                  {"overlaps", launch.overlaps},
+                  {"uses_permutation", launch.usesPermutation}}},
+                {"resources",
+                 {{"registers", resources.registers},
+                  {"spill_stores", resources.spillStores},
+                  {"spill_loads", resources.spillLoads},
+                  {"stack_bytes", resources.stackBytes},
+                  {"static_shared_bytes", resources.staticSharedBytes}}}};
+  if (launch.experts > 1)
+    facts["launch"]["experts"] = launch.experts;
+  return facts;
 }
 
 Result<KernelImage> kernelFactsFromJson(const nlohmann::json &facts, std::string_view origin) {

@@ -3,6 +3,7 @@
 #ifndef GPTQC_RUNTIME_CORE_KERNELIMAGE_H
 #define GPTQC_RUNTIME_CORE_KERNELIMAGE_H
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -39,11 +40,17 @@ struct LaunchFacts {
   int64_t permutedK = 0, permuteShared = 0;
   bool overlaps = false;        ///< may be launched before the kernel in front of it has ended
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
+  int experts = 1;              ///< above 1: blocks find their expert on the device
 
   bool operator==(const LaunchFacts &) const = default;
 
   int64_t blocksN() const { return (paddedN + tileN - 1) / tileN; }
-  int64_t blocksM(int64_t m) const { return (m + tileM - 1) / tileM; }
+  /// Tiles of tokens for m of them. Experts have whole tiles each, and how m is spread over them is
+  /// known to the device alone: then it is the most that can be.
+  int64_t blocksM(int64_t m) const {
+    const int64_t hit = std::min<int64_t>(experts, m);
+    return (m + hit * (tileM - 1)) / tileM;
+  }
   /// Items along grid x for m tokens.
   int64_t items(int64_t m) const {
     return (blocksN() + itemTiles - 1) / itemTiles * (itemsOverTokens ? blocksM(m) : 1);

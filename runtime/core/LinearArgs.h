@@ -13,7 +13,8 @@ namespace gptqc {
 inline constexpr int64_t kMaxSplitTiles = 16384;
 inline constexpr int64_t kCounterBytes = kMaxSplitTiles * 4;
 
-/// Device pointers are borrowed for the launch.
+/// Device pointers are borrowed for the launch. Of a grouped layer, what belongs to the layer holds
+/// all experts one behind the other, each as that of a plain layer.
 struct LinearArgs {
   uint64_t weights = 0; ///< PackedWeights::weights, 16-byte aligned
   uint64_t scales = 0;  ///< PackedWeights::scales
@@ -28,11 +29,12 @@ struct LinearArgs {
   int64_t ldx = 0;
   int64_t ldy = 0;
   int32_t m = 0;
-  int32_t counterBytes = 0; ///< kCounterBytes: where the partial sums begin in the workspace
-  int32_t overlaps = 0;     ///< not 0: launched before the kernel in front has ended
-  int32_t reserved = 0;
+  int32_t counterBytes = 0;   ///< kCounterBytes: where the partial sums begin in the workspace
+  int32_t overlaps = 0;       ///< not 0: launched before the kernel in front has ended
+  int32_t firstTile = 0;      ///< token tile of a grouped layer that the grid begins with
+  uint64_t expertOffsets = 0; ///< [experts + 1] int32: rows of X where experts begin; 0: plain
 };
-static_assert(sizeof(LinearArgs) == 104);
+static_assert(sizeof(LinearArgs) == 112);
 
 } // namespace gptqc
 

@@ -13,6 +13,8 @@
 
 namespace gptqc {
 
+/// Of a grouped layer (Experts.h), every array holds all experts one behind the other; groupOf and
+/// zeroAt are of plain layers.
 struct QuantizedMatrix {
   Descriptor descriptor;           ///< with m1.. : the weights do not depend on M
   int64_t groups = 0;              ///< G: rows of scales and zeros

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "runtime/core/Experts.h"
 #include "runtime/core/Parallel.h"
 
 namespace gptqc {
@@ -90,8 +91,35 @@ WeightLayout WeightLayout::ragged(const Descriptor &descriptor,
   return layout;
 }
 
+namespace {
+
+PackedOrder packedOrderOfExperts(const QuantizedMatrix &matrix) {
+  const int64_t experts = matrix.descriptor.experts;
+  QuantizedMatrix facts; // what the order depends on
+  facts.descriptor = matrix.descriptor;
+  facts.descriptor.experts = 1;
+  facts.groups = matrix.groups;
+  PackedOrder all;
+  all.identity = true;
+  for (int64_t e = 0; e < experts; ++e) {
+    const auto from = matrix.groupIndex.begin();
+    const auto count = int64_t(matrix.groupIndex.size()) / experts;
+    facts.groupIndex.assign(from + e * count, from + (e + 1) * count);
+    const PackedOrder one = packedOrder(facts);
+    all.layout = one.layout;
+    all.perm.insert(all.perm.end(), one.perm.begin(), one.perm.end());
+    all.groupOf.insert(all.groupOf.end(), one.groupOf.begin(), one.groupOf.end());
+    all.identity = all.identity && one.identity;
+  }
+  return all;
+}
+
+} // namespace
+
 PackedOrder packedOrder(const QuantizedMatrix &matrix) {
   const Descriptor &descriptor = matrix.descriptor;
+  if (descriptor.grouped())
+    return packedOrderOfExperts(matrix);
   const std::vector<int64_t> lengths = groupLengths(matrix);
   PackedOrder order;
   order.layout = descriptor.ragged ? WeightLayout::ragged(descriptor, lengths)
@@ -156,18 +184,17 @@ BitAddress bitAddress(const WeightLayout &layout, const Plane &plane, int64_t ro
   return {(chunk * 32 + lane) * 16 + word * 4, bit + 16 * half};
 }
 
-PackedWeights packWeights(const QuantizedMatrix &matrix) {
-  PackedOrder order = packedOrder(matrix);
-  PackedWeights packed;
-  packed.descriptor = matrix.descriptor;
-  packed.layout = order.layout;
-  const WeightLayout &layout = packed.layout;
+namespace {
+
+/// Appends the weights, scales and zeros of a plain layer.
+void appendPacked(const QuantizedMatrix &matrix, const PackedOrder &order, PackedWeights &packed) {
+  const WeightLayout &layout = order.layout;
   const int64_t n = layout.n;
   const int padding = matrix.descriptor.symZero();
-
-  packed.weights.assign(size_t(layout.weightBytes), 0);
-  packed.scales.assign(size_t(layout.scaleBytes / 2), 0);
-  packed.zeros.assign(size_t(layout.zeroBytes), uint8_t(padding));
+  const size_t firstByte = packed.weights.size(), firstScale = packed.scales.size();
+  packed.weights.resize(firstByte + size_t(layout.weightBytes), 0);
+  packed.scales.resize(firstScale + size_t(layout.scaleBytes / 2), 0);
+  packed.zeros.resize(packed.zeros.size() + size_t(layout.zeroBytes), uint8_t(padding));
 
   std::vector<int64_t> rowOf(size_t(layout.paddedN), -1); // packed row -> row, -1 pads
   for (int64_t row = 0; row < n; ++row)
@@ -177,7 +204,8 @@ PackedWeights packWeights(const QuantizedMatrix &matrix) {
     for (int64_t packedRow = tile * 16; packedRow < tile * 16 + 16; ++packedRow) {
       const int64_t row = rowOf[size_t(packedRow)];
       for (int64_t g = 0; row >= 0 && g < layout.groups; ++g) {
-        const size_t at = size_t((packedRow / 16 * layout.paddedGroups + g) * 16 + packedRow % 16);
+        const size_t at =
+            firstScale + size_t((packedRow / 16 * layout.paddedGroups + g) * 16 + packedRow % 16);
         packed.scales[at] = matrix.scales[size_t(g * n + row)];
         if (!packed.zeros.empty())
           packed.zeros[at] = uint8_t(matrix.zeroAt(g, row));
@@ -192,19 +220,36 @@ PackedWeights packWeights(const QuantizedMatrix &matrix) {
         for (const Plane &plane : layout.planes) {
           const BitAddress at = bitAddress(layout, plane, packedRow, kp);
           const int field = code >> plane.shift & ((1 << plane.width) - 1);
-          packed.weights[size_t(plane.offset + at.byte + at.bit / 8)] |=
+          packed.weights[firstByte + size_t(plane.offset + at.byte + at.bit / 8)] |=
               uint8_t(field << (at.bit % 8));
         }
       }
     }
   };
   parallelFor(layout.paddedN / 16, resolveThreads(0), packTile);
+}
 
-  if (matrix.descriptor.ragged)
-    packed.groupOf = std::move(order.groupOf);
-  if (!order.identity)
-    packed.perm = std::move(order.perm);
+} // namespace
+
+PackedWeights packWeights(const QuantizedMatrix &matrix) {
+  const Descriptor &d = matrix.descriptor;
+  PackedWeights packed;
+  packed.descriptor = d;
   packed.bias = matrix.bias;
+  bool identity = true;
+  for (int64_t expert = 0; expert < d.experts; ++expert) {
+    const QuantizedMatrix own = d.grouped() ? expertOf(matrix, expert) : QuantizedMatrix();
+    const QuantizedMatrix &plain = d.grouped() ? own : matrix;
+    const PackedOrder order = packedOrder(plain);
+    packed.layout = order.layout;
+    appendPacked(plain, order, packed);
+    identity = identity && order.identity;
+    packed.perm.insert(packed.perm.end(), order.perm.begin(), order.perm.end());
+    if (d.ragged)
+      packed.groupOf.insert(packed.groupOf.end(), order.groupOf.begin(), order.groupOf.end());
+  }
+  if (identity)
+    packed.perm.clear();
   return packed;
 }
 

@@ -62,7 +62,8 @@ struct WeightLayout {
 /// The planes of a bit width, widest first: 3 = 2+1, 5 = 4+1, 6 = 4+2, 7 = 4+2+1. Offsets are 0.
 std::vector<Plane> planesOf(int bits);
 
-/// A layer in packed form. All vectors are what the device needs, byte for byte.
+/// A layer in packed form. All vectors are what the device needs, byte for byte. Of a grouped
+/// layer, `layout` is one expert's, and the vectors hold all experts one behind the other.
 struct PackedWeights {
   Descriptor descriptor;
   WeightLayout layout;
@@ -74,7 +75,8 @@ struct PackedWeights {
   std::vector<uint16_t> bias;   ///< [N]
 };
 
-/// Order of the columns in packed K and the table that goes with it; what both packers follow.
+/// Order of the columns in packed K and the table that goes with it; what both packers follow. Of a
+/// grouped layer, the tables hold all experts, and `identity` says it of all.
 struct PackedOrder {
   WeightLayout layout;
   std::vector<int32_t> perm;    ///< [Kp], always filled; -1 pads
@@ -90,7 +92,8 @@ struct BitAddress {
 };
 BitAddress bitAddress(const WeightLayout &layout, const Plane &plane, int64_t row, int64_t kp);
 
-/// Packs on the host. The matrix must have passed layerFromCodes or a checkpoint reader.
+/// Packs on the host; experts one by one. The matrix must have passed layerFromCodes or a
+/// checkpoint reader.
 PackedWeights packWeights(const QuantizedMatrix &matrix);
 
 /// The code at packed (row, kp), read back from the planes.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "runtime/core/Experts.h"
 #include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/cpu/Accumulate.h"
@@ -28,14 +29,17 @@ Status checkSize(const Descriptor &descriptor, const char *what, int64_t have, i
 Status checkPacked(const PackedWeights &packed) {
   const Descriptor &d = packed.descriptor;
   const WeightLayout &layout = packed.layout;
-  GPTQC_TRY(checkSize(d, "weights", int64_t(packed.weights.size()), layout.weightBytes));
-  GPTQC_TRY(checkSize(d, "scales", int64_t(packed.scales.size()) * 2, layout.scaleBytes));
-  GPTQC_TRY(checkSize(d, "zeros", int64_t(packed.zeros.size()), layout.zeroBytes));
-  GPTQC_TRY(checkSize(d, "groupOf", int64_t(packed.groupOf.size()),
-                      layout.paddedGroupSize == 0 ? layout.paddedK / 16 : 0));
-  GPTQC_TRY(checkSize(d, "bias", int64_t(packed.bias.size()), d.bias ? layout.n : 0));
+  const auto check = [&](const char *what, size_t have, int64_t ofExpert) {
+    return checkSize(d, what, int64_t(have), ofExpert * d.experts);
+  };
+  GPTQC_TRY(check("weights", packed.weights.size(), layout.weightBytes));
+  GPTQC_TRY(check("scales", packed.scales.size() * 2, layout.scaleBytes));
+  GPTQC_TRY(check("zeros", packed.zeros.size(), layout.zeroBytes));
+  GPTQC_TRY(check("groupOf", packed.groupOf.size(),
+                  layout.paddedGroupSize == 0 ? layout.paddedK / 16 : 0));
+  GPTQC_TRY(check("bias", packed.bias.size(), d.bias ? layout.n : 0));
   if (!packed.perm.empty())
-    GPTQC_TRY(checkSize(d, "perm", int64_t(packed.perm.size()), layout.paddedK));
+    GPTQC_TRY(check("perm", packed.perm.size(), layout.paddedK));
   for (int32_t column : packed.perm)
     if (column < -1 || column >= layout.k)
       return invalidArgument("packed layer `{}`: perm names column {}; K is {}", d.print(), column,
@@ -58,14 +62,25 @@ struct Executor::Scratch {
   std::vector<float> gate, up; ///< [rows][16] sums; `up` for silu_mul only
 };
 
-Result<Executor> Executor::create(const PackedWeights &packed) {
+Result<std::vector<Executor>> Executor::createAll(const PackedWeights &packed) {
+  std::vector<Executor> experts;
+  for (int64_t expert = 0; expert < packed.descriptor.experts; ++expert) {
+    GPTQC_ASSIGN(Executor one, create(packed, expert));
+    experts.push_back(std::move(one));
+  }
+  return experts;
+}
+
+Result<Executor> Executor::create(const PackedWeights &packed, int64_t expert) {
   GPTQC_TRY(checkPacked(packed));
   const WeightLayout &layout = packed.layout;
   Executor executor;
   executor.packed = &packed;
+  executor.begin = {expert * layout.scaleBytes / 2, expert * layout.zeroBytes,
+                    expert * layout.paddedK / 16, expert * layout.n};
   for (const Plane &plane : layout.planes) {
     PlaneSlots slots;
-    slots.base = packed.weights.data() + plane.offset;
+    slots.base = packed.weights.data() + expert * layout.weightBytes + plane.offset;
     slots.chunkK = 16 * plane.stepsPerChunk();
     slots.chunks = layout.paddedK / slots.chunkK;
     slots.shift = plane.shift;
@@ -83,8 +98,8 @@ Result<Executor> Executor::create(const PackedWeights &packed) {
   for (int64_t kp = 0; kp < layout.paddedK; ++kp) {
     if (kp % executor.stepK == 0)
       executor.firstColumn.push_back(int64_t(executor.columns.size()));
-    const int64_t column =
-        packed.perm.empty() ? (kp < layout.k ? kp : -1) : packed.perm[size_t(kp)];
+    const int64_t column = packed.perm.empty() ? (kp < layout.k ? kp : -1)
+                                               : packed.perm[size_t(expert * layout.paddedK + kp)];
     executor.valid[size_t(kp)] = column >= 0;
     if (column >= 0)
       executor.columns.push_back(int32_t(column));
@@ -93,7 +108,9 @@ Result<Executor> Executor::create(const PackedWeights &packed) {
 }
 
 float Executor::biasAt(int64_t row) const {
-  return packed->bias.empty() ? 0.0f : toFloat(packed->bias[size_t(row)], packed->descriptor.act);
+  return packed->bias.empty()
+             ? 0.0f
+             : toFloat(packed->bias[size_t(begin.bias + row)], packed->descriptor.act);
 }
 
 /// One row of X in packed order, without padding: padding is never multiplied, so that a NaN stays
@@ -128,15 +145,17 @@ int64_t Executor::dequantizeStep(int64_t tile, int64_t kp, Scratch &scratch) con
   const WeightLayout &layout = packed->layout;
   float *out = scratch.weights.data();
   for (int64_t k16 = kp; k16 < kp + stepK; k16 += 16) {
-    const int64_t group = layout.paddedGroupSize == 0 ? packed->groupOf[size_t(k16 / 16)]
-                                                      : k16 / layout.paddedGroupSize;
+    const int64_t group = layout.paddedGroupSize == 0
+                              ? packed->groupOf[size_t(begin.step + k16 / 16)]
+                              : k16 / layout.paddedGroupSize;
     const int64_t first = (tile * layout.paddedGroups + group) * kTileRows;
     float scales[kTileRows];
     int zeros[kTileRows];
     for (int row = 0; row < kTileRows; ++row) {
-      scales[row] = toFloat(packed->scales[size_t(first + row)], packed->descriptor.scales);
-      zeros[row] =
-          packed->zeros.empty() ? packed->descriptor.symZero() : packed->zeros[size_t(first + row)];
+      scales[row] =
+          toFloat(packed->scales[size_t(begin.scale + first + row)], packed->descriptor.scales);
+      zeros[row] = packed->zeros.empty() ? packed->descriptor.symZero()
+                                         : packed->zeros[size_t(begin.zero + first + row)];
     }
     for (int64_t k = k16; k < k16 + 16; ++k) {
       if (!valid[size_t(k)])
@@ -201,19 +220,31 @@ Status Executor::run(const uint16_t *x, int64_t ldx, int64_t m, uint16_t *y, int
     s.up.resize(d.siluMul ? s.gate.size() : 0);
   }
   std::vector<float> gathered(size_t(blockRows * d.k));
-  for (int64_t begin = 0; begin < m; begin += blockRows) {
-    const int64_t rows = std::min(blockRows, m - begin);
+  for (int64_t first = 0; first < m; first += blockRows) {
+    const int64_t rows = std::min(blockRows, m - first);
     parallelFor(rows, workers, [&](int64_t row, int) {
-      gatherRows(x, ldx, begin + row, gathered.data() + row * d.k);
+      gatherRows(x, ldx, first + row, gathered.data() + row * d.k);
     });
     parallelFor(tiles, workers, [&](int64_t tile, int worker) {
       Scratch &own = scratch[size_t(worker)];
       accumulate(tile, gathered.data(), rows, own, own.gate.data());
       if (d.siluMul)
         accumulate(tile + upTiles, gathered.data(), rows, own, own.up.data());
-      finishTile(tile, rows, own, y + begin * ldy, ldy);
+      finishTile(tile, rows, own, y + first * ldy, ldy);
     });
   }
+  return {};
+}
+
+Status runExperts(std::span<const Executor> experts, std::span<const int32_t> offsets,
+                  const uint16_t *x, int64_t ldx, int64_t rows, uint16_t *y, int64_t ldy,
+                  int threads) {
+  if (experts.empty())
+    return invalidArgument("a layer without experts");
+  GPTQC_TRY(checkOffsets(experts[0].descriptor(), offsets, rows));
+  for (size_t e = 0; e < experts.size(); ++e)
+    GPTQC_TRY(experts[e].run(x + offsets[e] * ldx, ldx, offsets[e + 1] - offsets[e],
+                             y + offsets[e] * ldy, ldy, threads));
   return {};
 }
 

@@ -4,6 +4,7 @@
 #define GPTQC_RUNTIME_CPU_EXECUTOR_H
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "runtime/core/WeightLayout.h"
@@ -14,8 +15,13 @@ namespace gptqc {
 class Executor {
 public:
   /// Borrows `packed`, which must outlive the executor and not change. Fails when its vectors do
-  /// not have the sizes that its layout promises.
-  static Result<Executor> create(const PackedWeights &packed);
+  /// not have the sizes that its layout promises. `expert` is the one to run of a grouped layer.
+  static Result<Executor> create(const PackedWeights &packed, int64_t expert = 0);
+  /// Executors of all experts; one for a plain layer.
+  static Result<std::vector<Executor>> createAll(const PackedWeights &packed);
+
+  /// Of the whole layer.
+  const Descriptor &descriptor() const { return packed->descriptor; }
 
   /// Y = epilogue(X W + bias). x: [m, K] values of descriptor.act, row stride ldx >= K elements; y:
   /// [m, outputColumns] values of descriptor.out, row stride ldy; only those elements are written.
@@ -39,6 +45,10 @@ private:
     std::vector<Slot> slots; ///< [chunkK][16]
   };
   struct Scratch;
+  /// Where the arrays of this executor's expert begin.
+  struct Begin {
+    int64_t scale = 0, zero = 0, step = 0, bias = 0;
+  };
 
   void gatherRows(const uint16_t *x, int64_t ldx, int64_t row, float *out) const;
   void unpackCodes(int64_t tile, int64_t kp, uint8_t *codes) const;
@@ -49,12 +59,20 @@ private:
   float biasAt(int64_t row) const;
 
   const PackedWeights *packed = nullptr;
+  Begin begin;
   std::vector<PlaneSlots> planes;
   int64_t stepK = 0;                ///< packed k unpacked at a time: the widest chunk of the planes
   std::vector<uint8_t> valid;       ///< [Kp]: a column of X, not padding
   std::vector<int32_t> columns;     ///< [K]: source columns in packed order, padding left out
   std::vector<int64_t> firstColumn; ///< [Kp / stepK]: entries of `columns` before this step
 };
+
+/// Runs a grouped layer: expert e takes rows offsets[e]..offsets[e + 1] - 1 of X; rows of no expert
+/// are left alone. InvalidArgument for offsets that are not as checkOffsets wants them, else as
+/// run.
+Status runExperts(std::span<const Executor> experts, std::span<const int32_t> offsets,
+                  const uint16_t *x, int64_t ldx, int64_t rows, uint16_t *y, int64_t ldy,
+                  int threads = 0);
 
 } // namespace gptqc
 

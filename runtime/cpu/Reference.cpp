@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/core/Experts.h"
 #include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 
@@ -91,6 +92,23 @@ Reference referenceLinear(const QuantizedMatrix &matrix, const uint16_t *x, int6
     }
   });
   return finishReference(d, m, std::move(linear), std::move(sumSquares), threads);
+}
+
+Reference referenceExperts(const QuantizedMatrix &matrix, std::span<const int32_t> offsets,
+                           const uint16_t *x, int64_t ldx, int threads) {
+  Reference all;
+  all.rows = offsets.back();
+  all.columns = matrix.descriptor.outputColumns();
+  for (size_t e = 0; e + 1 < offsets.size(); ++e) {
+    const int64_t rows = offsets[e + 1] - offsets[e];
+    if (rows == 0)
+      continue;
+    const Reference one =
+        referenceLinear(expertOf(matrix, int64_t(e)), x + offsets[e] * ldx, ldx, rows, threads);
+    all.y.insert(all.y.end(), one.y.begin(), one.y.end());
+    all.spread.insert(all.spread.end(), one.spread.begin(), one.spread.end());
+  }
+  return all;
 }
 
 Reference finishReference(const Descriptor &descriptor, int64_t m, std::vector<double> linear,

@@ -4,6 +4,7 @@
 #define GPTQC_RUNTIME_CPU_REFERENCE_H
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "runtime/core/QuantizedMatrix.h"
@@ -23,6 +24,11 @@ struct Reference {
 /// Thread-safe.
 Reference referenceLinear(const QuantizedMatrix &matrix, const uint16_t *x, int64_t ldx, int64_t m,
                           int threads = 0);
+
+/// The same of a grouped layer; expert e has rows offsets[e]..offsets[e + 1] - 1, all rows of X
+/// from 0 to offsets.back().
+Reference referenceExperts(const QuantizedMatrix &matrix, std::span<const int32_t> offsets,
+                           const uint16_t *x, int64_t ldx, int threads = 0);
 
 /// Turns X W + bias and sum w^2 x^2, both [m, N] in double (from here or from a GPU), into the
 /// reference: square roots, and the epilogue. For silu_mul, f = silu(g) u, the spread of f follows

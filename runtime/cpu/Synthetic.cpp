@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "runtime/core/Experts.h"
 #include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/cpu/Random.h"
@@ -13,7 +14,7 @@
 namespace gptqc {
 namespace {
 
-enum Stream : uint64_t { kCodes = 1, kZeros, kScales, kGroups, kBias, kInputs };
+enum Stream : uint64_t { kCodes = 1, kZeros, kScales, kGroups, kBias, kInputs, kExperts, kRouting };
 
 /// Uniform codes 0..maxCode, eight per random word.
 std::vector<uint8_t> randomCodes(int64_t count, int maxCode, uint64_t seed, int workers) {
@@ -108,8 +109,57 @@ float inputValue(Inputs inputs, Random &random, bool outlierColumn) {
 
 } // namespace
 
+namespace {
+
+Result<QuantizedMatrix> syntheticExperts(const Descriptor &descriptor, uint64_t seed, int threads) {
+  Descriptor plain = descriptor;
+  plain.experts = 1;
+  std::vector<QuantizedMatrix> experts;
+  for (int e = 0; e < descriptor.experts; ++e) {
+    GPTQC_ASSIGN(QuantizedMatrix one,
+                 syntheticLayer(plain, mixSeed(mixSeed(seed, kExperts), uint64_t(e)), threads));
+    experts.push_back(std::move(one));
+  }
+  return stackExperts(experts);
+}
+
+} // namespace
+
+std::vector<int32_t> syntheticOffsets(Routing routing, int64_t experts, int64_t rows,
+                                      uint64_t seed) {
+  Random random(mixSeed(seed, kRouting));
+  std::vector<int32_t> offsets(static_cast<size_t>(experts + 1));
+  const int64_t one = random.below(experts);
+  const auto next = [&] {
+    if (routing == Routing::One)
+      return one;
+    const int64_t any = random.below(experts);
+    if (routing == Routing::Uniform)
+      return any;
+    const int64_t low = random.below(any + 1);
+    return low % 4 == 3 ? low - 1 : low;
+  };
+  // Top 2 of 8 experts, 4 of 64, 8 of 128 and more, as models have it.
+  const int64_t top = std::clamp<int64_t>(experts / 16, 2, 8);
+  std::vector<int64_t> taken; // of a token
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t expert = next();
+    while (routing == Routing::Uniform &&
+           std::find(taken.begin(), taken.end(), expert) != taken.end())
+      expert = next();
+    taken.push_back(expert);
+    if (int64_t(taken.size()) == top)
+      taken.clear();
+    ++offsets[size_t(expert + 1)];
+  }
+  std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
+  return offsets;
+}
+
 Result<QuantizedMatrix> syntheticLayer(const Descriptor &descriptor, uint64_t seed, int threads) {
   GPTQC_TRY(checkMakeable(descriptor));
+  if (descriptor.grouped())
+    return syntheticExperts(descriptor, seed, threads);
   const Descriptor &d = descriptor;
   const int64_t groups = d.groupCount();
   const int workers = resolveThreads(threads);

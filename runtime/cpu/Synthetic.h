@@ -13,10 +13,23 @@ namespace gptqc {
 
 /// A layer with this descriptor: uniform codes and zeros, positive scales that give weights a
 /// standard deviation of about 0.02, a random group table for actorder, random group lengths for
-/// ragged, a bias of standard deviation 0.5. Fails with InvalidArgument for descriptors that no
-/// layer has (actorder in a single group, ragged without actorder). threads 0: all of the machine.
+/// ragged, a bias of standard deviation 0.5; experts that all differ. Fails with InvalidArgument
+/// for descriptors that no layer has (actorder in a single group, ragged without actorder). threads
+/// 0: all of the machine.
 Result<QuantizedMatrix> syntheticLayer(const Descriptor &descriptor, uint64_t seed,
                                        int threads = 0);
+
+/// How the rows of a grouped layer are spread over its experts.
+enum class Routing {
+  Uniform, ///< rows come from tokens that take some different experts each, any of them
+  Skewed,  ///< few experts take most rows, every fourth takes none
+  One      ///< one expert takes all
+};
+inline constexpr Routing kAllRoutings[] = {Routing::Uniform, Routing::Skewed, Routing::One};
+
+/// [experts + 1]: where the rows of each expert begin, from 0 to `rows`.
+std::vector<int32_t> syntheticOffsets(Routing routing, int64_t experts, int64_t rows,
+                                      uint64_t seed);
 
 enum class Inputs {
   Normal,   ///< mean 0, variance 1

@@ -22,6 +22,9 @@ Status DequantizeKernel::run(const DeviceLayer &layer, CuDevicePtr dense, DType 
   const WeightLayout &layout = layer.layout();
   if (dense == 0)
     return invalidArgument("layer '{}': the dense matrix is null", d.print());
+  if (d.grouped())
+    return makeError(Code::Unsupported,
+                     "layer '{}': dense weights are written of plain layers only", d.print());
   LinearArgs tensors;
   layer.fill(tensors);
   DequantizePackedArgs args;

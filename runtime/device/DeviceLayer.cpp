@@ -17,15 +17,15 @@ Status checkMatrix(const QuantizedMatrix &matrix) {
                            want);
   };
   GPTQC_TRY(d.validate());
-  const int64_t perGroup = matrix.groups * d.n;
+  const int64_t perGroup = matrix.groups * d.n * d.experts;
   if (int64_t(matrix.scales.size()) != perGroup)
     return wrong("scales", matrix.scales.size(), perGroup);
   if (!matrix.zeros.empty() && int64_t(matrix.zeros.size()) != perGroup)
     return wrong("zeros", matrix.zeros.size(), perGroup);
-  if (!matrix.groupIndex.empty() && int64_t(matrix.groupIndex.size()) != d.k)
-    return wrong("g_idx", matrix.groupIndex.size(), d.k);
-  if (!matrix.bias.empty() && int64_t(matrix.bias.size()) != d.n)
-    return wrong("bias", matrix.bias.size(), d.n);
+  if (!matrix.groupIndex.empty() && int64_t(matrix.groupIndex.size()) != d.k * d.experts)
+    return wrong("g_idx", matrix.groupIndex.size(), d.k * d.experts);
+  if (!matrix.bias.empty() && int64_t(matrix.bias.size()) != d.n * d.experts)
+    return wrong("bias", matrix.bias.size(), d.n * d.experts);
   return Status();
 }
 
@@ -55,9 +55,9 @@ Result<DeviceLayer> DeviceLayer::upload(const Device &device, const PackedWeight
 Result<DeviceLayer> DeviceLayer::fromCodes(const Device &device, const RepackKernels &kernels,
                                            const QuantizedMatrix &matrix) {
   const Descriptor &d = matrix.descriptor;
-  if (int64_t(matrix.codes.size()) != d.k * d.n)
+  if (int64_t(matrix.codes.size()) != d.k * d.n * d.experts)
     return invalidArgument("layer '{}': codes has {} elements, {} needed", d.print(),
-                           matrix.codes.size(), d.k * d.n);
+                           matrix.codes.size(), d.k * d.n * d.experts);
   return repack(device, kernels, matrix, matrix.codes.data(), int64_t(matrix.codes.size()),
                 RepackSource::Codes);
 }
@@ -66,9 +66,10 @@ Result<DeviceLayer> DeviceLayer::fromWords(const Device &device, const RepackKer
                                            const QuantizedMatrix &matrix,
                                            std::span<const uint32_t> words, WordPacking packing) {
   const Descriptor &d = matrix.descriptor;
-  if (d.k * d.bits % 32 != 0 || int64_t(words.size()) != d.k * d.bits / 32 * d.n)
+  const int64_t needed = d.k * d.bits / 32 * d.n * d.experts;
+  if (d.k * d.bits % 32 != 0 || int64_t(words.size()) != needed)
     return invalidArgument("layer '{}': qweight has {} words, {} needed", d.print(), words.size(),
-                           d.k * d.bits / 32 * d.n);
+                           needed);
   // The kernel reads whole blocks of 32 codes, except for widths whose words stand alone.
   const bool wordsStandAlone = d.bits == 2 || d.bits == 4 || d.bits == 8;
   if (!wordsStandAlone && d.k % 32 != 0)
@@ -84,15 +85,18 @@ Result<DeviceLayer> DeviceLayer::repack(const Device &device, const RepackKernel
                                         int64_t sourceBytes, RepackSource::Kind kind) {
   GPTQC_ASSIGN(const DeviceBuffer codes, DeviceBuffer::upload(device, source, sourceBytes));
   GPTQC_ASSIGN(const Stream stream, Stream::create(device));
-  return fromDevice(device, kernels, matrix, {codes.address(), kind, {}}, stream);
+  const int64_t expertBytes = sourceBytes / matrix.descriptor.experts;
+  const auto sourceOf = [&](int64_t expert) -> Result<RepackSource> {
+    return RepackSource{codes.address() + uint64_t(expert * expertBytes), kind, {}};
+  };
+  return fromDevice(device, kernels, matrix, sourceOf, stream);
 }
 
 namespace {
 
 /// perm[kp] as a row of the source.
-std::vector<int32_t> sourceRows(const std::vector<int32_t> &perm,
-                                std::span<const int32_t> columns) {
-  std::vector<int32_t> rows = perm;
+std::vector<int32_t> sourceRows(std::span<const int32_t> perm, std::span<const int32_t> columns) {
+  std::vector<int32_t> rows(perm.begin(), perm.end());
   for (int32_t &row : rows)
     if (row >= 0)
       row = columns[size_t(row)];
@@ -130,58 +134,82 @@ std::vector<uint8_t> zerosOf(const QuantizedMatrix &matrix) {
     return {};
   if (!matrix.zeros.empty())
     return matrix.zeros;
-  return std::vector<uint8_t>(size_t(matrix.groups * d.n), uint8_t(d.symZero()));
+  return std::vector<uint8_t>(size_t(matrix.groups * d.n * d.experts), uint8_t(d.symZero()));
 }
 
 } // namespace
 
-Result<DeviceLayer> DeviceLayer::fromDevice(const Device &device, const RepackKernels &kernels,
-                                            const QuantizedMatrix &matrix,
-                                            const RepackSource &source, const Stream &stream) {
-  GPTQC_TRY(checkMatrix(matrix));
-  const Descriptor &d = matrix.descriptor;
+/// What repacking reads besides the codes.
+struct DeviceLayer::Plain {
+  DeviceBuffer scales, zeros;
+  PackedOrder order;
+};
+
+Status DeviceLayer::repackExpert(const RepackKernels &kernels, const QuantizedMatrix &matrix,
+                                 const Plain &plain, int64_t expert, const RepackSource &source,
+                                 const Stream &stream) {
+  const Descriptor &d = layerDescriptor;
+  const WeightLayout &layout = layerLayout;
   if (!source.columns.empty() && int64_t(source.columns.size()) != d.k)
     return invalidArgument("layer '{}': {} source columns, {} needed", d.print(),
                            source.columns.size(), d.k);
-  PackedOrder order = packedOrder(matrix);
-  const WeightLayout &layout = order.layout;
-  DeviceLayer layer;
-  layer.layerDescriptor = d;
-  layer.layerLayout = layout;
-
-  GPTQC_ASSIGN(const DeviceBuffer plainScales, DeviceBuffer::upload(device, matrix.scales));
-  GPTQC_ASSIGN(const DeviceBuffer plainZeros, DeviceBuffer::upload(device, zerosOf(matrix)));
-  GPTQC_ASSIGN(layer.perm, DeviceBuffer::upload(device, order.perm));
-  GPTQC_ASSIGN(layer.groupOf, DeviceBuffer::upload(device, order.groupOf));
-  GPTQC_ASSIGN(layer.bias, DeviceBuffer::upload(device, matrix.bias));
-  GPTQC_ASSIGN(layer.weights, DeviceBuffer::allocate(device, layout.weightBytes));
-  GPTQC_ASSIGN(layer.scales, DeviceBuffer::allocate(device, layout.scaleBytes));
-  GPTQC_ASSIGN(layer.zeros, DeviceBuffer::allocate(device, layout.zeroBytes));
+  // Address of the expert's part; 0 for what the layer has not.
+  const auto part = [&](const DeviceBuffer &buffer) {
+    return buffer.address() + uint64_t(buffer.bytes() / d.experts * expert);
+  };
   DeviceBuffer rows;
   if (!source.columns.empty()) {
-    GPTQC_ASSIGN(rows, DeviceBuffer::upload(device, sourceRows(order.perm, source.columns)));
+    const std::span<const int32_t> own(plain.order.perm.data() + expert * layout.paddedK,
+                                       size_t(layout.paddedK));
+    GPTQC_ASSIGN(rows, DeviceBuffer::upload(stream.device(), sourceRows(own, source.columns)));
   }
 
   RepackArgs args = weightsArgs(matrix, layout);
   args.source = source.address;
-  args.perm = rows.bytes() > 0 ? rows.address() : layer.perm.address();
-  args.groupOf = layer.groupOf.address();
-  args.zeros = plainZeros.address();
-  args.weights = layer.weights.address();
+  args.perm = rows.bytes() > 0 ? rows.address() : part(perm);
+  args.groupOf = part(groupOf);
+  args.zeros = part(plain.zeros);
+  args.weights = part(weights);
   args.kind = source.kind;
   GPTQC_TRY(kernels.weights.launch({blocksFor(layout.weightBytes / 16)}, kThreads, &args, stream));
 
   RepackScalesArgs scaleArgs = scalesArgs(matrix, layout);
-  scaleArgs.scales = plainScales.address();
-  scaleArgs.zeros = plainZeros.address();
-  scaleArgs.packedScales = layer.scales.address();
-  scaleArgs.packedZeros = layer.zeros.address();
+  scaleArgs.scales = part(plain.scales);
+  scaleArgs.zeros = part(plain.zeros);
+  scaleArgs.packedScales = part(scales);
+  scaleArgs.packedZeros = part(zeros);
   GPTQC_TRY(
       kernels.scales.launch({blocksFor(layout.scaleBytes / 2)}, kThreads, &scaleArgs, stream));
-  GPTQC_TRY(stream.synchronize().withContext(fmt::format("repacking layer '{}'", d.print())));
+  return stream.synchronize().withContext(fmt::format("repacking layer '{}'", d.print()));
+}
+
+Result<DeviceLayer> DeviceLayer::fromDevice(const Device &device, const RepackKernels &kernels,
+                                            const QuantizedMatrix &matrix,
+                                            const RepackSourceOf &sourceOf, const Stream &stream) {
+  GPTQC_TRY(checkMatrix(matrix));
+  const Descriptor &d = matrix.descriptor;
+  Plain plain;
+  plain.order = packedOrder(matrix);
+  const WeightLayout &layout = plain.order.layout;
+  DeviceLayer layer;
+  layer.layerDescriptor = d;
+  layer.layerLayout = layout;
+
+  GPTQC_ASSIGN(plain.scales, DeviceBuffer::upload(device, matrix.scales));
+  GPTQC_ASSIGN(plain.zeros, DeviceBuffer::upload(device, zerosOf(matrix)));
+  GPTQC_ASSIGN(layer.perm, DeviceBuffer::upload(device, plain.order.perm));
+  GPTQC_ASSIGN(layer.groupOf, DeviceBuffer::upload(device, plain.order.groupOf));
+  GPTQC_ASSIGN(layer.bias, DeviceBuffer::upload(device, matrix.bias));
+  GPTQC_ASSIGN(layer.weights, DeviceBuffer::allocate(device, layout.weightBytes * d.experts));
+  GPTQC_ASSIGN(layer.scales, DeviceBuffer::allocate(device, layout.scaleBytes * d.experts));
+  GPTQC_ASSIGN(layer.zeros, DeviceBuffer::allocate(device, layout.zeroBytes * d.experts));
+  for (int64_t expert = 0; expert < d.experts; ++expert) {
+    GPTQC_ASSIGN(const RepackSource source, sourceOf(expert));
+    GPTQC_TRY(layer.repackExpert(kernels, matrix, plain, expert, source, stream));
+  }
   if (!d.ragged)
     layer.groupOf = DeviceBuffer();
-  if (order.identity)
+  if (plain.order.identity)
     layer.perm = DeviceBuffer();
   return layer;
 }

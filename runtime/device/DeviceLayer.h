@@ -4,6 +4,7 @@
 #define GPTQC_RUNTIME_DEVICE_DEVICELAYER_H
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "runtime/core/LinearArgs.h"
@@ -26,7 +27,7 @@ struct RepackKernels {
 /// How the words of a checkpoint's qweight hold the codes.
 enum class WordPacking { Continuous, Planar };
 
-/// A layer's codes on the device, as the repack kernel reads them.
+/// A plain layer's codes on the device, as the repack kernel reads them.
 struct RepackSource {
   enum Kind { Codes = 0, Continuous = 1, Planar = 2 };
   CuDevicePtr address = 0; ///< codes [K',N] uint8, or words [K'*bits/32, N] uint32
@@ -36,14 +37,17 @@ struct RepackSource {
   std::span<const int32_t> columns;
 };
 
+/// The codes of an expert (0: of a plain layer), which stay valid until the next call.
+using RepackSourceOf = std::function<Result<RepackSource>(int64_t expert)>;
+
 /// Movable; immutable once made, so any number of threads and streams may run it.
 class DeviceLayer {
 public:
   /// Copies what the host packer made.
   static Result<DeviceLayer> upload(const Device &device, const PackedWeights &packed);
 
-  /// Repacks on the GPU from codes [K,N]. Complete when it returns; the codes' device copy is
-  /// freed.
+  /// Repacks on the GPU from codes [K,N] (of all experts, one behind the other). Complete when it
+  /// returns; the codes' device copy is freed.
   static Result<DeviceLayer> fromCodes(const Device &device, const RepackKernels &kernels,
                                        const QuantizedMatrix &matrix);
 
@@ -55,8 +59,8 @@ public:
 
   /// The same from memory of the device, in the order of `stream`; waits for it.
   static Result<DeviceLayer> fromDevice(const Device &device, const RepackKernels &kernels,
-                                        const QuantizedMatrix &matrix, const RepackSource &source,
-                                        const Stream &stream);
+                                        const QuantizedMatrix &matrix,
+                                        const RepackSourceOf &sourceOf, const Stream &stream);
 
   const Descriptor &descriptor() const { return layerDescriptor; }
   const WeightLayout &layout() const { return layerLayout; }
@@ -74,6 +78,11 @@ private:
   static Result<DeviceLayer> repack(const Device &device, const RepackKernels &kernels,
                                     const QuantizedMatrix &matrix, const void *source,
                                     int64_t sourceBytes, RepackSource::Kind kind);
+
+  struct Plain;
+  Status repackExpert(const RepackKernels &kernels, const QuantizedMatrix &matrix,
+                      const Plain &plain, int64_t expert, const RepackSource &source,
+                      const Stream &stream);
 
   Descriptor layerDescriptor;
   WeightLayout layerLayout;

@@ -35,6 +35,9 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
     return impossible("its tile sizes are not positive");
   if (facts.paddedN < kernel.kernelDescriptor.n || facts.blocksN() * facts.cluster > INT32_MAX)
     return impossible(fmt::format("it covers {} rows", facts.paddedN));
+  if (facts.experts != kernel.kernelDescriptor.experts ||
+      (facts.experts > 1 && (facts.itemsOverTokens || facts.xBoxRows > 0 || facts.permutedK > 0)))
+    return impossible(fmt::format("it is launched for {} experts", facts.experts));
   if (facts.splitK > 1 && facts.blocksN() > kMaxSplitTiles)
     return impossible(
         fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
@@ -49,9 +52,9 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
   return kernel;
 }
 
-Grid LinearKernel::gridFor(int64_t tokens) const {
+Grid LinearKernel::gridFor(int64_t tokens, int64_t tiles) const {
   int64_t clusters = facts.items(tokens);
-  const int64_t y = facts.gridY(tokens);
+  const int64_t y = facts.itemsOverTokens ? 1 : tiles;
   if (facts.persistent)
     clusters =
         std::clamp<int64_t>(residentBlocks / (y * facts.splitK * facts.cluster), 1, clusters);
@@ -91,17 +94,30 @@ Status LinearKernel::permuteX(LinearArgs &args, const Stream &stream) const {
   return Status();
 }
 
-int64_t LinearKernel::launchTokens() const {
+int64_t LinearKernel::launchTiles() const {
   int64_t blocks = kMaxGridY;
   if (facts.splitK > 1)
     blocks = std::min(blocks, kMaxSplitTiles / facts.blocksN());
   if (facts.itemsOverTokens)
     blocks = std::min(blocks, INT32_MAX / (facts.items(1) * facts.cluster));
-  return blocks * facts.tileM;
+  return blocks;
 }
 
 int64_t LinearKernel::workspaceBytes(int64_t m) const {
-  return facts.workspaceBytes(std::min(m, launchTokens()));
+  return facts.workspaceBytes(std::min(m, launchTiles() * facts.tileM));
+}
+
+Status LinearKernel::checkOffsets(int64_t m, CuDevicePtr expertOffsets) const {
+  const Descriptor &d = kernelDescriptor;
+  if (d.grouped() != (expertOffsets != 0))
+    return invalidArgument("kernel '{}': {}", d.print(),
+                           d.grouped() ? "a grouped layer needs the offsets of its experts' rows"
+                                       : "expert offsets for a layer without experts");
+  if (expertOffsets % 4 != 0 || (d.grouped() && m > INT32_MAX))
+    return invalidArgument("kernel '{}': offsets at {:#x} for {} rows; they are int32, 4-byte "
+                           "aligned",
+                           d.print(), expertOffsets, m);
+  return Status();
 }
 
 Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
@@ -135,21 +151,27 @@ Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t l
 
 Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m,
                          CuDevicePtr y, int64_t ldy, DeviceSpan workspace, const Stream &stream,
-                         bool overlaps) const {
+                         bool overlaps, CuDevicePtr expertOffsets) const {
   if (m == 0)
     return Status();
   GPTQC_TRY(checkRun(layer, x, ldx, m, y, ldy, workspace));
+  GPTQC_TRY(checkOffsets(m, expertOffsets));
   LinearArgs args;
   layer.fill(args);
   args.workspace = workspace.address();
   args.counterBytes = int32_t(kCounterBytes);
   args.ldy = ldy;
-  const int64_t step = launchTokens();
-  for (int64_t first = 0; first < m; first += step) {
-    const int64_t tokens = std::min(step, m - first);
-    args.x = x + uint64_t(first * ldx * kElementBytes);
-    args.y = y + uint64_t(first * ldy * kElementBytes);
+  args.expertOffsets = expertOffsets;
+  const int64_t tiles = facts.blocksM(m), step = launchTiles();
+  for (int64_t first = 0; first < tiles; first += step) {
+    const int64_t count = std::min(step, tiles - first);
+    // The rows of a plain layer's tiles are known; blocks of a grouped one look for theirs.
+    const int64_t row = expertOffsets ? 0 : first * facts.tileM;
+    const int64_t tokens = expertOffsets ? m : std::min(count * facts.tileM, m - row);
+    args.x = x + uint64_t(row * ldx * kElementBytes);
+    args.y = y + uint64_t(row * ldy * kElementBytes);
     args.m = int32_t(tokens);
+    args.firstTile = int32_t(expertOffsets ? first : 0);
     args.ldx = ldx;
     args.overlaps = overlaps && facts.overlaps;
     if (facts.permutedK > 0)
@@ -157,7 +179,7 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     CuTensorMap map;
     if (facts.xBoxRows > 0)
       GPTQC_TRY(mapX(map, args.x, args.ldx, tokens, stream.device()));
-    GPTQC_TRY(kernel.launch(gridFor(tokens), facts.threads, &args, stream,
+    GPTQC_TRY(kernel.launch(gridFor(tokens, count), facts.threads, &args, stream,
                             facts.xBoxRows > 0 ? &map : nullptr, args.overlaps != 0));
   }
   return Status();

@@ -29,8 +29,13 @@ public:
   /// touches x, y and the workspace. InvalidArgument for a layer of another descriptor, m outside
   /// the kernel's range, short strides, X that is not aligned as the kernel needs, or a workspace
   /// that is too small.
+  ///
+  /// A grouped layer takes the rows of expert e from expertOffsets[e] to expertOffsets[e + 1],
+  /// int32 on the device, ascending in 0..m; other rows of Y are left alone. Offsets that are wrong
+  /// give wrong rows, but nothing outside of the m rows of X and Y is touched.
   Status run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
-             int64_t ldy, DeviceSpan workspace, const Stream &stream, bool overlaps = false) const;
+             int64_t ldy, DeviceSpan workspace, const Stream &stream, bool overlaps = false,
+             CuDevicePtr expertOffsets = 0) const;
 
   const Descriptor &descriptor() const { return kernelDescriptor; }
   const LaunchFacts &launch() const { return facts; }
@@ -41,9 +46,10 @@ public:
 private:
   Status checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y,
                   int64_t ldy, DeviceSpan workspace) const;
-  /// Tokens of one launch.
-  int64_t launchTokens() const;
-  Grid gridFor(int64_t tokens) const;
+  Status checkOffsets(int64_t m, CuDevicePtr expertOffsets) const;
+  /// Token tiles of one launch, at most.
+  int64_t launchTiles() const;
+  Grid gridFor(int64_t tokens, int64_t tiles) const;
   /// Launches the kernel that permutes X, and makes its result the X of the launch.
   Status permuteX(LinearArgs &args, const Stream &stream) const;
   Status mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t tokens,

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "runtime/core/Experts.h"
+
 namespace gptqc {
 namespace {
 
@@ -93,6 +95,46 @@ Result<RepackSource> gatherWords(const Device &device, std::span<const LinearPar
 
 } // namespace
 
+namespace {
+
+/// What each expert's parts become.
+Result<std::vector<LayerShape>> shapesOf(std::span<const LinearPart> parts, const LayerPlan &plan,
+                                         size_t experts) {
+  if (experts == 0 || parts.empty() || parts.size() % experts != 0)
+    return invalidArgument("{} parts for {} experts; there must be as many for each", parts.size(),
+                           experts);
+  const size_t each = parts.size() / experts;
+  std::vector<LayerShape> shapes;
+  for (size_t e = 0; e < experts; ++e) {
+    std::vector<QuantizedMatrix> facts;
+    for (const LinearPart &part : parts.subspan(e * each, each)) {
+      GPTQC_TRY(checkPart(part));
+      facts.push_back(part.facts);
+    }
+    Result<LayerShape> shape = joinParts(facts, plan);
+    if (!shape.ok())
+      return experts == 1 ? shape.status()
+                          : shape.status().withContext(fmt::format("expert {}", e));
+    if (e > 0 && shape->columns != shapes[0].columns)
+      return invalidArgument("experts 0 and {} have column orders of their own, so X cannot come "
+                             "in one; leave x_is_permuted off",
+                             e);
+    shapes.push_back(std::move(*shape));
+  }
+  return shapes;
+}
+
+Result<QuantizedMatrix> factsOf(const std::vector<LayerShape> &shapes) {
+  if (shapes.size() == 1)
+    return shapes[0].facts;
+  std::vector<QuantizedMatrix> facts;
+  for (const LayerShape &shape : shapes)
+    facts.push_back(shape.facts);
+  return stackExperts(facts);
+}
+
+} // namespace
+
 size_t bucketIndex(int64_t m) {
   return m > 8192 ? kBucketCount - 1 : size_t(std::bit_width(uint64_t(m - 1)));
 }
@@ -105,21 +147,21 @@ Linear::Linear(std::shared_ptr<Dispatcher> dispatcher, DeviceLayer layer,
 Result<std::unique_ptr<Linear>> Linear::create(std::shared_ptr<Dispatcher> dispatcher,
                                                std::span<const LinearPart> parts,
                                                const LayerPlan &plan, bool batchInvariant,
-                                               const Stream &stream, bool overlaps) {
-  std::vector<QuantizedMatrix> facts;
-  for (const LinearPart &part : parts) {
-    GPTQC_TRY(checkPart(part));
-    facts.push_back(part.facts);
-  }
-  GPTQC_ASSIGN(LayerShape shape, joinParts(facts, plan));
+                                               const Stream &stream, bool overlaps,
+                                               size_t experts) {
+  GPTQC_ASSIGN(std::vector<LayerShape> shapes, shapesOf(parts, plan, experts));
+  GPTQC_ASSIGN(const QuantizedMatrix facts, factsOf(shapes));
   GPTQC_ASSIGN(const auto kernels, dispatcher->repack());
+  const size_t each = parts.size() / experts;
   DeviceBuffer owned;
-  GPTQC_ASSIGN(const RepackSource source,
-               gatherWords(dispatcher->device(), parts, shape, stream, owned));
-  GPTQC_ASSIGN(DeviceLayer layer, DeviceLayer::fromDevice(dispatcher->device(), *kernels,
-                                                          shape.facts, source, stream));
+  const auto sourceOf = [&](int64_t expert) {
+    return gatherWords(dispatcher->device(), parts.subspan(size_t(expert) * each, each),
+                       shapes[size_t(expert)], stream, owned);
+  };
+  GPTQC_ASSIGN(DeviceLayer layer,
+               DeviceLayer::fromDevice(dispatcher->device(), *kernels, facts, sourceOf, stream));
   std::unique_ptr<Linear> linear(new Linear(std::move(dispatcher), std::move(layer),
-                                            std::move(shape.columns), batchInvariant));
+                                            std::move(shapes[0].columns), batchInvariant));
   linear->overlaps = overlaps;
   return linear;
 }
@@ -205,7 +247,7 @@ Status Linear::stageX(const LinearKernel &kernel, CuDevicePtr &x, int64_t &ldx, 
 }
 
 Status Linear::run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t ldy,
-                   DeviceSpan workspace, const Stream &stream) {
+                   DeviceSpan workspace, const Stream &stream, CuDevicePtr expertOffsets) {
   if (m == 0)
     return Status();
   if (m < 0)
@@ -226,7 +268,8 @@ Status Linear::run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t
   if (!aligned)
     GPTQC_TRY(stageX(*kernel, x, ldx, m, workspace, stream));
   // Only kernels let others start early: behind a copy there is nothing to gain.
-  return kernel->run(layer, x, ldx, m, y, ldy, workspace, stream, overlaps && aligned);
+  return kernel->run(layer, x, ldx, m, y, ldy, workspace, stream, overlaps && aligned,
+                     expertOffsets);
 }
 
 Status Linear::dequantize(CuDevicePtr dense, DType type, const Stream &stream) const {

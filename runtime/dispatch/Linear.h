@@ -33,11 +33,15 @@ size_t bucketIndex(int64_t m);
 class Linear {
 public:
   /// Joins the parts, repacks them on the GPU in the order of `stream`, and waits for that. With
-  /// `overlaps` runs may start before the kernel in front of them on the stream has ended.
+  /// `overlaps` runs may start before the kernel in front of them on the stream has ended. With
+  /// several experts, `parts` holds those of each expert one behind the other, as many for each;
+  /// the plan is every expert's. InvalidArgument when the experts differ (stackExperts), or would
+  /// need X in column orders of their own.
   static Result<std::unique_ptr<Linear>> create(std::shared_ptr<Dispatcher> dispatcher,
                                                 std::span<const LinearPart> parts,
                                                 const LayerPlan &plan, bool batchInvariant,
-                                                const Stream &stream, bool overlaps = false);
+                                                const Stream &stream, bool overlaps = false,
+                                                size_t experts = 1);
 
   /// The layer that runs, with m1..; fused and cut as the plan says.
   const Descriptor &descriptor() const { return layer.descriptor(); }
@@ -59,9 +63,10 @@ public:
   /// when the bucket of m was prepared, so it can be captured into a graph. X that is not aligned
   /// as its kernel needs (base and row stride to 16 bytes suffice always) is copied into the
   /// workspace first. m = 0 does nothing. Errors as LinearKernel::run; NotFound for a bucket that
-  /// was not prepared when the dispatcher does not compile in run.
+  /// was not prepared when the dispatcher does not compile in run. `expertOffsets` as
+  /// LinearKernel::run takes them; m counts the rows of all experts.
   Status run(CuDevicePtr x, int64_t ldx, int64_t m, CuDevicePtr y, int64_t ldy,
-             DeviceSpan workspace, const Stream &stream);
+             DeviceSpan workspace, const Stream &stream, CuDevicePtr expertOffsets = 0);
 
   /// Writes W [N,K], without gaps and without the bias, rounded to `type`, in stream order; what
   /// gradients with respect to X need. Compiles and loads its kernel in the first call.

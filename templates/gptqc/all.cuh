@@ -9,6 +9,7 @@
 #include "gptqc/copy_weights.cuh"
 #include "gptqc/dequant.cuh"
 #include "gptqc/epilogue.cuh"
+#include "gptqc/experts.cuh"
 #include "gptqc/fragment.cuh"
 #include "gptqc/gemv.cuh"
 #include "gptqc/items.cuh"

@@ -21,9 +21,11 @@ struct linear_args {
   int m;
   int counter_bytes; // where the partial sums begin in the workspace
   int overlaps;      // not 0: launched before the kernel in front has ended, see predecessors.cuh
-  int reserved;
+  // Of a grouped layer, whose arrays above hold all experts; see experts.cuh.
+  int first_tile;            // token tile that the grid begins with
+  const int *expert_offsets; // [experts + 1] rows of x
 };
-static_assert(sizeof(linear_args) == 104, "must match LinearArgs");
+static_assert(sizeof(linear_args) == 112, "must match LinearArgs");
 
 } // namespace gptqc
 

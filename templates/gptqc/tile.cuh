@@ -1,7 +1,8 @@
 // The compile-time facts of a kernel, from two structs that the emitter prints:
 //
-//   struct layer { bits, sym, ragged, permuted, parts, n, k, padded_n, padded_k, padded_groups,
-//                  group_steps (k16 steps per packed group, 0 when ragged), act, out, scale, bias
+//   struct layer { bits, sym, ragged, permuted, parts, experts, n, k, padded_n, padded_k,
+//                  padded_groups, group_steps (k16 steps per packed group, 0 when ragged), act,
+//                  out, scale, bias
 //                  };
 //   struct tile  { n, m, k, n_warps, m_warps, k_warps, stages, split_k, x_vector,
 //                  flush_steps (k16 steps between two applications of the scales) };

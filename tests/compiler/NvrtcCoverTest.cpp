@@ -153,6 +153,26 @@ TEST(NvrtcCover, DefaultSchedulesCompileWithoutSpills) {
     ADD_FAILURE() << failure;
 }
 
+TEST(NvrtcCover, GroupedKernelsCompileWithoutSpills) {
+  CompilerOptions options;
+  options.useCache = false;
+  Result<std::unique_ptr<Compiler>> compiler = Compiler::create(options);
+  ASSERT_TRUE(compiler.ok()) << compiler.status().message();
+  constexpr std::pair<const char *, const char *> kCases[] = {
+      {"w4 g128 sym f16->f16 n14336 k4096 experts8 m2..2", "sm_90a"},
+      {"w4 g128 sym bf16->bf16 n768 k2048 experts128 m513..1024", "sm_90a"},
+      {"w4 g128 asym actorder f16->f16 n28672 k4096 experts8 m17..32 bias silu_mul", "sm_80"},
+      {"w3 g64 sym actorder ragged f16->f16 n2048 k768 experts512 m8193..", "sm_120"},
+      {"w8 g32 asym f16->f16 n4096 k14336 experts3 m65..128", "sm_75"}};
+  for (const auto &[descriptor, target] : kCases) {
+    const Result<KernelImage> image = (*compiler)->compileLinear(
+        *Descriptor::parse(descriptor), *Target::parse(target), std::nullopt);
+    ASSERT_TRUE(image.ok()) << image.status().message();
+    EXPECT_GT(image->launch.experts, 1);
+    EXPECT_EQ(image->schedule.rfind("mma ", 0), 0u) << image->schedule;
+  }
+}
+
 TEST(NvrtcCover, ModelKernelsCompileWithoutSpills) {
   CompilerOptions options;
   options.useCache = false;

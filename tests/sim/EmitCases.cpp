@@ -74,12 +74,12 @@ std::string section(const CaseLine &line, const KernelSource &kernel, size_t num
       "     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, .tileN = {}, "
       ".tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, .persistent = {}, "
       ".cluster = {}, .itemTiles = {}, .itemsOverTokens = {},\n      .xBoxRows = {}, "
-      ".permutedK = {}, .overlaps = {}, .usesPermutation = {}}},\n     {{{}}}, {}}});\n#undef "
-      "{}\n\n",
+      ".permutedK = {}, .overlaps = {}, .usesPermutation = {}, .experts = {}}},\n     "
+      "{{{}}}, {}}});\n#undef {}\n\n",
       facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
       facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.itemTiles,
       facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.overlaps, facts.usesPermutation,
-      fmt::join(line.tokens, ", "), line.seed, facts.entry);
+      facts.experts, fmt::join(line.tokens, ", "), line.seed, facts.entry);
   return text;
 }
 

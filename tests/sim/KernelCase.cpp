@@ -84,6 +84,7 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
   args.y = addBuffer(launch, "y", data.y, true, true) + uint64_t(2 * data.yOffset);
   launch.buffers.back().data += 2 * data.yOffset;
   launch.buffers.back().bytes -= size_t(2 * data.yOffset);
+  args.expertOffsets = addBuffer(launch, "expert_offsets", data.offsets, false, true);
   args.workspace = addBuffer(launch, "workspace", data.workspace, true, true);
   args.ldx = data.ldx;
   args.ldy = data.ldy;
@@ -95,6 +96,7 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
 } // namespace
 
 Inputs inputsOf(uint64_t seed) { return kAllInputs[seed % std::size(kAllInputs)]; }
+Routing routingOf(uint64_t seed) { return kAllRoutings[seed % std::size(kAllRoutings)]; }
 bool runsBackwards(uint64_t seed) { return seed / 2 % 2 == 1; }
 Rows rowsOf(uint64_t seed) {
   return seed % 4 == 1 ? Rows::Aligned : seed % 4 == 2 ? Rows::Shifted : Rows::Odd;
@@ -111,12 +113,18 @@ Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
   GPTQC_ASSIGN(result.descriptor, Descriptor::parse(descriptorText));
   const Descriptor &d = result.descriptor;
   GPTQC_ASSIGN(QuantizedMatrix matrix, syntheticLayer(d, seed, 1));
-  if (isSequential(seed))
-    std::sort(matrix.groupIndex.begin(), matrix.groupIndex.end());
+  if (isSequential(seed)) // every expert for itself
+    for (auto from = matrix.groupIndex.begin(); from != matrix.groupIndex.end(); from += d.k)
+      std::sort(from, from + d.k);
   const std::vector<uint16_t> dense =
       syntheticActivations(inputsOf(seed), m, d.k, d.act, seed + 1, 1);
   result.data = makeData(matrix, facts, dense, m, rowsOf(seed));
-  result.reference = referenceLinear(matrix, dense.data(), d.k, m, 1);
+  if (d.grouped()) {
+    result.data.offsets = syntheticOffsets(routingOf(seed), d.experts, m, seed);
+    result.reference = referenceExperts(matrix, result.data.offsets, dense.data(), d.k, 1);
+  } else {
+    result.reference = referenceLinear(matrix, dense.data(), d.k, m, 1);
+  }
   return result;
 }
 

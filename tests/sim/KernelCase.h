@@ -22,10 +22,12 @@ using KernelEntry = void (*)(LinearArgs);
 /// Rows of Y: 16-byte aligned, all of them 2 bytes behind such a place, or with an odd stride.
 enum class Rows { Aligned, Shifted, Odd };
 
-/// The seed of a run decides the layer, the activations, their kind and the order of the threads,
-/// where Y lies, and whether an act-order layer is in order already, as one whose X comes permuted:
-/// it has no permutation then, if its groups are whole k16 steps.
+/// The seed of a run decides the layer, the activations, their kind, how they are
+/// spread over experts, the order of the threads, where Y lies, and whether an act-order layer is
+/// in order already, as one whose X comes permuted: it has no permutation then, if its groups are
+/// whole k16 steps.
 Inputs inputsOf(uint64_t seed);
+Routing routingOf(uint64_t seed);
 bool runsBackwards(uint64_t seed);
 Rows rowsOf(uint64_t seed);
 bool isSequential(uint64_t seed);
@@ -34,6 +36,7 @@ bool isSequential(uint64_t seed);
 struct CaseData {
   PackedWeights packed;
   std::vector<uint16_t> x, y;
+  std::vector<int32_t> offsets; ///< of a grouped layer: where the experts' rows begin
   std::vector<uint8_t> workspace;
   int64_t ldx = 0, ldy = 0;
   int64_t yOffset = 0; ///< elements of `y` in front of Y

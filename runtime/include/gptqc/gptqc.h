@@ -41,7 +41,7 @@ GPTQC_API const char *gptqc_version(void);
 #define GPTQC_ABI 2
 GPTQC_API int gptqc_abi(void);
 /* 1 when the library has a feature, by name: "cpu", "cuda", "packs", "cache", "compiler_callback",
-   "fused", "tensor_parallel", "solve"; else 0. */
+   "fused", "tensor_parallel", "solve", "grouped"; else 0. */
 GPTQC_API int gptqc_has_feature(const char *name);
 
 /* Room for any descriptor's text form with its final NUL. */
@@ -87,6 +87,19 @@ GPTQC_API const char *gptqc_layer_descriptor(const gptqc_layer *layer);
    threads = 0: all. m = 0 succeeds and touches nothing. */
 GPTQC_API gptqc_error *gptqc_layer_run_cpu(const gptqc_layer *layer, const uint16_t *x, int64_t ldx,
                                            int64_t m, int32_t threads, uint16_t *y, int64_t ldy);
+
+/* Grouped layers (a mixture of experts): several layers of one shape as one, whose rows of X come
+   sorted by expert. */
+
+/* Checks and packs the experts, 2 to 512 of the same shape, bits, groups and types. */
+GPTQC_API gptqc_error *gptqc_layer_from_experts(const gptqc_layer_codes *experts, size_t count,
+                                                gptqc_layer **layer);
+/* Expert e takes rows offsets[e]..offsets[e + 1] - 1 of x; offsets: [experts + 1], ascending in
+   0..rows. Rows of no expert are left alone in y. Else as gptqc_layer_run_cpu. */
+GPTQC_API gptqc_error *gptqc_layer_run_grouped_cpu(const gptqc_layer *layer, const uint16_t *x,
+                                                   int64_t ldx, int64_t rows,
+                                                   const int32_t *offsets, int32_t threads,
+                                                   uint16_t *y, int64_t ldy);
 
 /* ---- Checkpoints ---------------------------------------------------------------------------- */
 
@@ -214,6 +227,21 @@ GPTQC_API gptqc_error *gptqc_linear_from_checkpoint(gptqc_context *context,
                                                     const char *const *names, size_t name_count,
                                                     const gptqc_linear_options *options,
                                                     void *stream, gptqc_linear **linear);
+/* A grouped layer: `parts` holds experts x parts_per_expert tensors, those of an expert side by
+   side, 2 to 512 experts of the same shape, bits, groups and types; options hold for every expert.
+   Act-order experts may have orders of their own, then without x_is_permuted. */
+GPTQC_API gptqc_error *gptqc_linear_create_grouped(gptqc_context *context,
+                                                   const gptqc_tensors *parts, size_t experts,
+                                                   size_t parts_per_expert,
+                                                   const gptqc_linear_options *options,
+                                                   void *stream, gptqc_linear **linear);
+/* The same from layers of a checkpoint: experts x names_per_expert names. */
+GPTQC_API gptqc_error *gptqc_linear_grouped_from_checkpoint(gptqc_context *context,
+                                                            const gptqc_checkpoint *checkpoint,
+                                                            const char *const *names,
+                                                            size_t experts, size_t names_per_expert,
+                                                            const gptqc_linear_options *options,
+                                                            void *stream, gptqc_linear **linear);
 /* NULL is allowed. The caller has waited for the linear's runs. */
 GPTQC_API void gptqc_linear_free(gptqc_linear *linear);
 /* What runs, with m1..; lives as long as the linear. */
@@ -248,6 +276,17 @@ GPTQC_API gptqc_error *gptqc_workspace_init(gptqc_context *context, uint64_t wor
 GPTQC_API gptqc_error *gptqc_linear_run(gptqc_linear *linear, uint64_t x, int64_t ldx, int64_t m,
                                         uint64_t y, int64_t ldy, uint64_t workspace,
                                         int64_t workspace_bytes, void *stream);
+
+/* The same for a grouped layer, in one launch whatever the experts' rows are: `offsets` is the
+   device address of [experts + 1] int32, 4-byte aligned, written in stream order; rows offsets[e]
+   to offsets[e + 1] - 1 of x belong to expert e. They ascend in 0..rows; rows of no expert are left
+   alone in y. The host does not read them: offsets that do not ascend, or exceed `rows`, give wrong
+   values, but nothing outside of the rows of x and y is touched. prepare and workspace count the
+   rows of all experts as M. */
+GPTQC_API gptqc_error *gptqc_linear_run_grouped(gptqc_linear *linear, uint64_t x, int64_t ldx,
+                                                int64_t rows, uint64_t offsets, uint64_t y,
+                                                int64_t ldy, uint64_t workspace,
+                                                int64_t workspace_bytes, void *stream);
 
 #ifdef __cplusplus
 }

@@ -72,10 +72,21 @@ public:
     check(gptqc_layer_from_checkpoint(source.get(), name.c_str(), &made));
     handle_.reset(made);
   }
+  /// A grouped layer.
+  explicit layer(const std::vector<gptqc_layer_codes> &experts) {
+    gptqc_layer *made = nullptr;
+    check(gptqc_layer_from_experts(experts.data(), experts.size(), &made));
+    handle_.reset(made);
+  }
   std::string descriptor() const { return gptqc_layer_descriptor(get()); }
   void run(const std::uint16_t *x, std::int64_t ldx, std::int64_t m, std::uint16_t *y,
            std::int64_t ldy, std::int32_t threads = 0) const {
     check(gptqc_layer_run_cpu(get(), x, ldx, m, threads, y, ldy));
+  }
+  void run_grouped(const std::uint16_t *x, std::int64_t ldx, std::int64_t rows,
+                   const std::int32_t *offsets, std::uint16_t *y, std::int64_t ldy,
+                   std::int32_t threads = 0) const {
+    check(gptqc_layer_run_grouped_cpu(get(), x, ldx, rows, offsets, threads, y, ldy));
   }
   gptqc_layer *get() const noexcept { return handle_.get(); }
 
@@ -157,6 +168,16 @@ public:
                                        &options, stream, &made));
     handle_.reset(made);
   }
+  /// A grouped layer; `parts` holds the parts of each expert side by side.
+  static linear grouped(const context &owner, const std::vector<gptqc_tensors> &parts,
+                        std::size_t experts, const gptqc_linear_options &options = linear_options(),
+                        void *stream = nullptr) {
+    gptqc_linear *made = nullptr;
+    check(gptqc_linear_create_grouped(owner.get(), parts.data(), experts,
+                                      experts ? parts.size() / experts : 0, &options, stream,
+                                      &made));
+    return linear(made);
+  }
   std::string descriptor() const { return gptqc_linear_descriptor(get()); }
   std::int64_t bytes() const noexcept { return gptqc_linear_bytes(get()); }
   std::vector<std::int32_t> input_columns() const {
@@ -178,9 +199,16 @@ public:
            std::uint64_t workspace, std::int64_t workspace_bytes, void *stream) const {
     check(gptqc_linear_run(get(), x, ldx, m, y, ldy, workspace, workspace_bytes, stream));
   }
+  void run_grouped(std::uint64_t x, std::int64_t ldx, std::int64_t rows, std::uint64_t offsets,
+                   std::uint64_t y, std::int64_t ldy, std::uint64_t workspace,
+                   std::int64_t workspace_bytes, void *stream) const {
+    check(gptqc_linear_run_grouped(get(), x, ldx, rows, offsets, y, ldy, workspace, workspace_bytes,
+                                   stream));
+  }
   gptqc_linear *get() const noexcept { return handle_.get(); }
 
 private:
+  explicit linear(gptqc_linear *made) : handle_(made) {}
   detail::owner<gptqc_linear, gptqc_linear_free> handle_;
 };
 

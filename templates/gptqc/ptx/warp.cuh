@@ -11,6 +11,9 @@ static __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
 static __device__ __forceinline__ float shuffle_xor(float value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
+static __device__ __forceinline__ int shuffle_xor(int value, int mask) {
+  return __shfl_xor_sync(0xffffffffu, value, mask);
+}
 
 } // namespace gptqc
 

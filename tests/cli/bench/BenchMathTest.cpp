@@ -22,6 +22,16 @@ TEST(BenchMath, BytesOfAProblem) {
             8 * 16 + 8 * 2 + 4 * (16 + 4) * 2);
 }
 
+TEST(BenchMath, BytesOfTheExpertsThatHaveRows) {
+  const Descriptor one = parse("w4 g128 sym f16->f16 n768 k2048 m1..");
+  const Descriptor many = parse("w4 g128 sym f16->f16 n768 k2048 experts128 m1..");
+  const int64_t rows = (768 + 2048) * 2, expert = problemBytes(one, 1) - rows;
+  EXPECT_EQ(problemBytes(many, 8), 8 * (expert + rows)) << "the experts of one token differ";
+  EXPECT_EQ(problemBytes(many, 16384), 128 * expert + 16384 * rows);
+  EXPECT_TRUE(benchOffsets(one, 8).empty());
+  EXPECT_EQ(benchOffsets(many, 8).back(), 8);
+}
+
 TEST(BenchMath, LimitIsLaunchPlusTheSlowerOfReadAndCompute) {
   const MachineLimits h200 = *limitsOf("h200");
   // 8192 x 8192: 1.5 us + 45.4 us of tensor-core work at M = 256, of reading at M = 1.

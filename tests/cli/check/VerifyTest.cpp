@@ -67,6 +67,23 @@ TEST(Verify, EveryCasePassesOnTheCpu) {
   EXPECT_TRUE(verdict.ok()) << verdict.message();
 }
 
+TEST(Verify, GroupedLayersPassInEveryRouting) {
+  const auto layers = layersOf({"w4 g32 sym f16->f16 n48 k96 experts5 m1..",
+                                "w3 g32 asym actorder f16->f16 n40 k100 experts3 m1.. bias"});
+  const std::unique_ptr<Runner> runner = makeCpuRunner({});
+  VerifyOptions options;
+  options.tokens = {1, 6, 8, 33};
+  const std::vector<VerifyRow> rows = verify(layers, *runner, options);
+  EXPECT_EQ(rows.size(), 8u);
+  const Status verdict = verifyVerdict(rows);
+  EXPECT_TRUE(verdict.ok()) << verdict.message();
+  // The routing follows M: all kinds, from the first to the last row.
+  const Descriptor &d = layers[0].descriptor;
+  for (const int64_t m : {6, 7, 8})
+    EXPECT_EQ(routedRows(d, m), syntheticOffsets(kAllRoutings[m % 3], 5, m, uint64_t(m)));
+  EXPECT_TRUE(routedRows(*Descriptor::parse(kText), 8).empty());
+}
+
 TEST(Verify, MixedInputsTakeTurnsAndAllMeansAll) {
   const auto layers = layersOf({kText, "w5 g32 sym f16->f16 n48 k96 m1.."});
   const std::unique_ptr<Runner> runner = makeCpuRunner({});

@@ -64,3 +64,11 @@ tile.kernel @unknown_op attributes {
   // expected-error @+1 {{has no form in CUDA C++}}
   "test.op"() : () -> ()
 }
+
+// -----
+
+// expected-error @+1 {{is of a grouped layer, but enters no expert}}
+tile.kernel @no_expert attributes {
+  descriptor = #gptq.descriptor<"w4 g-1 sym f16->f16 n64 k64 experts8 m1..1">, shared_bytes = 0,
+  schedule = #gptq.schedule<"mma t64x8x64 warps4 stages2">, target = #gptq.target<"sm_90a">} {
+}

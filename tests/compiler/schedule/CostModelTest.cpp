@@ -42,6 +42,19 @@ TEST(CostModel, TokenTileFollowsM) {
   EXPECT_GE(choose("w4 g128 sym f16->f16 n4096 k4096 m4097..8192", "sm_90a h200 sms132").tileM, 32);
 }
 
+TEST(CostModel, TilesOfExpertsFollowTheirRows) {
+  const auto tileOf = [](const char *experts, const char *m) {
+    return choose(fmt::format("w4 g128 sym f16->f16 n2048 k768 {} {}", experts, m),
+                  "sm_90a h200 sms132")
+        .tileM;
+  };
+  EXPECT_EQ(tileOf("experts128", "m5..8"), 8) << "a row for an expert";
+  EXPECT_LE(tileOf("experts128", "m513..1024"), 16) << "eight rows for an expert";
+  EXPECT_GE(tileOf("experts128", "m4097..8192"), 32);
+  EXPECT_EQ(tileOf("experts8", "m5..8"), 8);
+  EXPECT_GE(tileOf("experts8", "m513..1024"), 32);
+}
+
 TEST(CostModel, FewRowsAreSplitAlongK) {
   // One row tile on 132 multiprocessors: without a split, one of them would read everything.
   EXPECT_GT(choose("w4 g128 sym f16->f16 n64 k16384 m33..64", "sm_90a h200 sms132").splitK, 1);

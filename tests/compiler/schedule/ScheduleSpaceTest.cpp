@@ -38,6 +38,13 @@ constexpr const char *kGood = "mma t64x16x128 warps4 kwarps2 stages4";
 INSTANTIATE_TEST_SUITE_P(
     Rules, ScheduleSpaceCheck,
     testing::Values(
+        Refusal{"w4 g128 sym f16->f16 n4096 k4096 experts8 m9..16", "sm_90a", kGood, ""},
+        Refusal{"w4 g128 sym actorder f16->f16 n4096 k4096 experts8 m9..16", "sm_90a", kGood,
+                "each expert has its own order"},
+        Refusal{"w4 g128 sym f16->f16 n4096 k4096 experts8 m1..1", "sm_90a",
+                "gemv t16x8x256 warps8 kwarps8 stages4", "blocks of gemv keep to one expert"},
+        Refusal{"w4 g128 sym f16->f16 n4096 k4096 experts8 m65..128", "sm_90a",
+                "wgmma t128x64x128 warps8 stages8", "blocks of wgmma keep to one expert"},
         Refusal{kPlain, "sm_90a", kGood, ""}, //
         Refusal{kPlain, "sm_75", kGood, "use stages1"},
         Refusal{kPlain, "sm_75", "mma t64x16x128 warps4 kwarps2 stages1", ""},

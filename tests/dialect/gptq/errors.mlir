@@ -67,3 +67,24 @@ func.func @linear_c6(%x: tensor<?x64xf16>) {
   // expected-error @+1 {{has a schedule but no target}}
   %y = gptq.linear %x {descriptor = #gptq.descriptor<"w4 g32 sym f16->f16 n32 k64 m1..1">, schedule = #gptq.schedule<"mma t64x8x64 warps4 stages2">} : tensor<?x64xf16> -> tensor<?x32xf16>
 }
+
+// -----
+
+func.func @linear_c7_missing(%x: tensor<?x64xf16>) {
+  // expected-error @+1 {{a layer of 8 experts needs offsets of 9 rows}}
+  %y = gptq.linear %x {descriptor = #gptq.descriptor<"w4 g32 sym f16->f16 n32 k64 experts8 m1..1">} : tensor<?x64xf16> -> tensor<?x32xf16>
+}
+
+// -----
+
+func.func @linear_c7_count(%x: tensor<?x64xf16>, %o: tensor<8xi32>) {
+  // expected-error @+1 {{a layer of 8 experts needs offsets of 9 rows}}
+  %y = gptq.linear %x experts %o {descriptor = #gptq.descriptor<"w4 g32 sym f16->f16 n32 k64 experts8 m1..1">} : tensor<?x64xf16>, tensor<8xi32> -> tensor<?x32xf16>
+}
+
+// -----
+
+func.func @linear_c7_plain(%x: tensor<?x64xf16>, %o: tensor<2xi32>) {
+  // expected-error @+1 {{a layer of 1 expert has no offsets}}
+  %y = gptq.linear %x experts %o {descriptor = #gptq.descriptor<"w4 g32 sym f16->f16 n32 k64 m1..1">} : tensor<?x64xf16>, tensor<2xi32> -> tensor<?x32xf16>
+}

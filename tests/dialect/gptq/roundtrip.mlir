@@ -18,3 +18,10 @@ func.func @scheduled(%x: tensor<12x11008xbf16>) -> tensor<12x2152xf16> {
   } : tensor<12x11008xbf16> -> tensor<12x2152xf16>
   return %y : tensor<12x2152xf16>
 }
+
+// CHECK-LABEL: func.func @grouped
+// CHECK: gptq.linear %{{.*}} experts %{{.*}} {descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n14336 k4096 experts8 m9..16">} : tensor<?x4096xf16>, tensor<9xi32> -> tensor<?x14336xf16>
+func.func @grouped(%x: tensor<?x4096xf16>, %offsets: tensor<9xi32>) -> tensor<?x14336xf16> {
+  %y = gptq.linear %x experts %offsets {descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n14336 k4096 experts8 m9..16">} : tensor<?x4096xf16>, tensor<9xi32> -> tensor<?x14336xf16>
+  return %y : tensor<?x14336xf16>
+}

@@ -103,3 +103,24 @@ func.func @multiply_round_c1(%consumer: !tile.consumer, %acc: !tile.registers<2x
   tile.multiply_round %consumer, %acc : !tile.registers<2x2x4xf32>, k %i
   return
 }
+
+// -----
+
+tile.kernel @enter_expert_c1_plain attributes {
+  descriptor = #gptq.descriptor<"w4 g-1 sym f16->f16 n64 k64 m1..1">,
+  schedule = #gptq.schedule<"mma t64x8x64 warps4 stages2">, target = #gptq.target<"sm_90a">} {
+  %m = tile.block_index <tokens>
+  // expected-error @+1 {{belongs once and directly into a tile.kernel of a grouped layer}}
+  %e = tile.enter_expert %m
+}
+
+// -----
+
+tile.kernel @enter_expert_c1_twice attributes {
+  descriptor = #gptq.descriptor<"w4 g-1 sym f16->f16 n64 k64 experts8 m1..1">,
+  schedule = #gptq.schedule<"mma t64x8x64 warps4 stages2">, target = #gptq.target<"sm_90a">} {
+  %m = tile.block_index <tokens>
+  // expected-error @+1 {{belongs once}}
+  %e = tile.enter_expert %m
+  %f = tile.enter_expert %m
+}

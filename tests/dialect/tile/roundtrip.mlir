@@ -101,3 +101,15 @@ tile.kernel @wgmma attributes {
   // CHECK: tile.leave_cluster
   tile.leave_cluster
 }
+
+// CHECK-LABEL: tile.kernel @grouped
+tile.kernel @grouped attributes {
+  descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 experts8 m9..16">,
+  schedule = #gptq.schedule<"mma t64x8x128 warps4 kwarps2 stages4">,
+  target = #gptq.target<"sm_90a">
+} {
+  // CHECK-NEXT: %[[M:.*]] = tile.block_index <tokens>
+  %m = tile.block_index <tokens>
+  // CHECK-NEXT: tile.enter_expert %[[M]]
+  %e = tile.enter_expert %m
+}

@@ -147,6 +147,37 @@ TEST_F(CApiLinearTest, TensorParallelRanks) {
             "w4 g64 sym f16->f16 n16 k128 m1..");
 }
 
+TEST_F(CApiLinearTest, GroupedLayers) {
+  const gptqc::context context(options);
+  const std::vector<gptqc_tensors> parts(8, plain.tensors);
+  const gptqc::linear experts = gptqc::linear::grouped(context, parts, 4);
+  EXPECT_EQ(experts.descriptor(), "w4 g64 sym f16->f16 n128 k128 experts4 m1..");
+  experts.prepare(1, 16);
+  fake().launches.clear();
+  experts.run_grouped(1 << 20, 128, 16, 4096, 1 << 21, 128, 0, 0, nullptr);
+  experts.run_grouped(0, 0, 0, 0, 0, 0, 0, 0, nullptr);
+  EXPECT_EQ(fake().launches.size(), 1u);
+  refused(gptqc_linear_run_grouped(experts.get(), 1 << 20, 128, 16, 0, 1 << 21, 128, 0, 0, nullptr),
+          GPTQC_INVALID_ARGUMENT, "needs the offsets");
+  refused(gptqc_linear_run(experts.get(), 1 << 20, 128, 16, 1 << 21, 128, 0, 0, nullptr),
+          GPTQC_INVALID_ARGUMENT, "use gptqc_linear_run_grouped");
+  const gptqc::linear one(context, {plain.tensors});
+  refused(gptqc_linear_run_grouped(one.get(), 0, 0, 1, 4096, 0, 0, 0, 0, nullptr),
+          GPTQC_INVALID_ARGUMENT, "use gptqc_linear_run");
+  refused(gptqc_linear_run_grouped(nullptr, 0, 0, 1, 0, 0, 0, 0, 0, nullptr),
+          GPTQC_INVALID_ARGUMENT, "NULL");
+  gptqc_linear *linear = nullptr;
+  const auto create = [&](size_t count, size_t each) {
+    return gptqc_linear_create_grouped(context.get(), parts.data(), count, each, nullptr, nullptr,
+                                       &linear);
+  };
+  refused(create(1, 2), GPTQC_INVALID_ARGUMENT, "2 to 512");
+  refused(create(4, 0), GPTQC_INVALID_ARGUMENT, "a part");
+  refused(gptqc_linear_create_grouped(context.get(), nullptr, 2, 1, nullptr, nullptr, &linear),
+          GPTQC_INVALID_ARGUMENT, "must not be NULL");
+  EXPECT_EQ(gptqc_has_feature("grouped"), 1);
+}
+
 TEST_F(CApiLinearTest, ContextMistakes) {
   gptqc_context *context = nullptr;
   gptqc_context_options raw = {};

@@ -68,6 +68,44 @@ static void runsALayer(void) {
   gptqc_layer_free(layer);
 }
 
+static void runsExperts(void) {
+  static const uint16_t doubled[N] = {0x4000, 0x4400, 0x3c00}; /* 2, 4, 1 */
+  gptqc_layer_codes experts[2] = {makeCodes(), makeCodes()};
+  gptqc_layer *layer = NULL, *plain = NULL;
+  experts[1].scales = doubled;
+  gptqc_error *error = gptqc_layer_from_experts(experts, 2, &layer);
+  expect(error == NULL, gptqc_error_message(error));
+  if (!layer)
+    return;
+  expect(strcmp(gptqc_layer_descriptor(layer), "w4 g-1 sym f16->f16 n3 k5 experts2 m1..") == 0,
+         gptqc_layer_descriptor(layer));
+  uint16_t x[3 * K], y[3 * N];
+  for (int i = 0; i < 3 * K; ++i)
+    x[i] = 0x3c00;
+  memset(y, 0x12, sizeof y);
+  const int32_t offsets[3] = {0, 1, 2}; /* the third row is nobody's */
+  error = gptqc_layer_run_grouped_cpu(layer, x, K, 3, offsets, 0, y, N);
+  expect(error == NULL, gptqc_error_message(error));
+  expect(y[0] == 0x4900 && y[N] == 0x4d00, "10 by the first expert, 20 by the second");
+  expect(y[2 * N] == 0x1212, "a row of no expert is left alone");
+  const int32_t wrong[3] = {0, 2, 1};
+  expectError(gptqc_layer_run_grouped_cpu(layer, x, K, 3, wrong, 0, y, N), GPTQC_INVALID_ARGUMENT,
+              "ascend");
+  expectError(gptqc_layer_run_grouped_cpu(layer, x, K, 1, offsets, 0, y, N), GPTQC_INVALID_ARGUMENT,
+              "ascend");
+  expectError(gptqc_layer_run_grouped_cpu(layer, x, K, 3, NULL, 0, y, N), GPTQC_INVALID_ARGUMENT,
+              "must not be NULL");
+  expectError(gptqc_layer_run_cpu(layer, x, K, 1, 0, y, N), GPTQC_INVALID_ARGUMENT,
+              "use gptqc_layer_run_grouped_cpu");
+  expectError(gptqc_layer_from_experts(experts, 1, &plain), GPTQC_INVALID_ARGUMENT, "2 to 512");
+  experts[1].n = 2;
+  expectError(gptqc_layer_from_experts(experts, 2, &plain), GPTQC_INVALID_ARGUMENT, "");
+  expectError(gptqc_layer_from_experts(NULL, 2, &plain), GPTQC_INVALID_ARGUMENT,
+              "must not be NULL");
+  expect(plain == NULL, "the out parameter is left alone on failure");
+  gptqc_layer_free(layer);
+}
+
 static void refusesBadLayers(void) {
   gptqc_layer *layer = NULL;
   gptqc_layer_codes plain = makeCodes();
@@ -109,6 +147,7 @@ int main(void) {
   checksDescriptors();
   expect(strchr(gptqc_version(), '.') != NULL, "a version");
   runsALayer();
+  runsExperts();
   refusesBadLayers();
   gptqc_error_free(NULL);
   gptqc_layer_free(NULL);

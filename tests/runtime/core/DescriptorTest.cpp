@@ -26,7 +26,11 @@ public:
     descriptor.n = magnitude(int64_t(1) << 31);
     if (descriptor.siluMul)
       descriptor.n = descriptor.n / 2 * 2 + (descriptor.n == 1 ? 2 : 0);
-    descriptor.k = magnitude(std::min(int64_t(1) << 31, (int64_t(1) << 40) / descriptor.n));
+    descriptor.experts = flip() ? 1 : int(between(2, kMaxExperts));
+    descriptor.k = magnitude(std::clamp<int64_t>(
+        (int64_t(1) << 40) / descriptor.n / descriptor.experts, 1, int64_t(1) << 31));
+    if (descriptor.n * descriptor.k > (int64_t(1) << 40) / descriptor.experts)
+      descriptor.experts = 1;
     descriptor.m.lo = magnitude(1 << 20);
     descriptor.m.hi = flip() ? kUnboundedM : descriptor.m.lo + between(0, 1 << 20);
     descriptor.bias = flip();
@@ -65,7 +69,7 @@ TEST(Descriptor, ParsesWhatItPrints) {
 
 TEST(Descriptor, DamagedTextIsRefusedOrMeansWhatItPrints) {
   RandomDescriptors source(kSeed + 1);
-  const std::string alphabet = "0123456789 -.>:abcdefghiklmnorstuvwy_";
+  const std::string alphabet = "0123456789 -.>:abcdefghiklmnoprstuvwxy_";
   int refused = 0;
   for (int i = 0; i < 20000; ++i) {
     std::string text = source.next().print();
@@ -98,6 +102,7 @@ TEST(Descriptor, PrintsTheDocumentedForms) {
       "w3 g-1 asym bf16->f16 n7393 k11008 m1..",
       "w8 g32 asym actorder ragged bf16->bf16 scales:bf16 n48 k100 m8193.. bias",
       "w2 g64 sym actorder f16->bf16 n22016 k4096 m1..1 bias silu_mul batch_invariant",
+      "w4 g128 sym f16->f16 n14336 k4096 experts8 m3..4",
   };
   for (const char *form : forms) {
     const Result<Descriptor> parsed = Descriptor::parse(form);
@@ -146,12 +151,17 @@ TEST(Descriptor, RefusesBadTextWithReasonAndRemedy) {
       {"w4 g128 sym f16->f16 n0 k64 m1..1", "n and k must be 1 to 2^31"},
       {"w4 g128 sym f16->f16 n64 k-64 m1..1", "n and k must be 1 to 2^31"},
       {"w4 g128 sym f16->f16 n2147483649 k64 m1..1", "n and k must be 1 to 2^31"},
-      {"w4 g128 sym f16->f16 n2097152 k1048576 m1..1", "n x k must be at most 2^40"},
+      {"w4 g128 sym f16->f16 n2097152 k1048576 m1..1", "must be at most 2^40"},
       {"w4 g128 sym f16->f16 n64 k64 m1..1 a\x01z", "found 'a\\x01z'"},
       {"w4 g128 sym f16->f16 n99999999999999999999 k64 m1..1", "expected n<number>"},
       {"w4 g128 sym f16->f16 n64 k64 m0..1", "the token range must start at 1"},
       {"w4 g128 sym f16->f16 n64 k64 m5..4", "not end before it starts"},
       {"w4 g128 sym f16->f16 n63 k64 m1..1 silu_mul", "silu_mul needs an even n"},
+      {"w4 g128 sym f16->f16 n64 k64 experts1 m1..1", "2 experts at least"},
+      {"w4 g128 sym f16->f16 n64 k64 experts m1..1", "expected experts<number>"},
+      {"w4 g128 sym f16->f16 n64 k64 experts513 m1..1", "2 to 512 experts"},
+      {"w4 g128 sym f16->f16 n64 k64 m1..1 experts8", "found 'experts8'"},
+      {"w4 g128 sym f16->f16 n1048576 k1048576 experts2 m1..1", "times the experts"},
       {"w4 g-1 sym actorder ragged f16->f16 n64 k64 m1..1", "drop ragged"},
   };
   for (const BadText &bad : cases) {

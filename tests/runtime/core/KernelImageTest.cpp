@@ -57,6 +57,29 @@ TEST(KernelImage, RoundTrip) {
   EXPECT_EQ(again->serialize(), image.serialize());
 }
 
+TEST(KernelImage, ExpertsAreKeptAndAbsentInPlainImages) {
+  KernelImage image = sample();
+  const std::vector<uint8_t> plain = image.serialize();
+  EXPECT_EQ(std::string(plain.begin(), plain.end()).find("experts"), std::string::npos);
+  image.launch.experts = 128;
+  const auto again = read(image.serialize());
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(again->launch.experts, 128);
+  image.launch.experts = 513;
+  EXPECT_EQ(read(image.serialize()).status().code(), Code::DataCorrupt);
+}
+
+TEST(KernelImage, TilesOfExpertsAreTheMostThatCanBe) {
+  LaunchFacts launch;
+  launch.tileM = 8;
+  launch.experts = 4;
+  EXPECT_EQ(launch.blocksM(1), 1);
+  EXPECT_EQ(launch.blocksM(3), 3) << "a row each";
+  EXPECT_EQ(launch.blocksM(5), 4) << "2, 1, 1, 1";
+  EXPECT_EQ(launch.blocksM(12), 5) << "9, 1, 1, 1";
+  EXPECT_EQ(launch.blocksM(64), 11) << "1, 1, 1 and 61";
+}
+
 TEST(KernelImage, EveryTruncationIsRefused) {
   const std::vector<uint8_t> bytes = sample().serialize();
   for (size_t size = 0; size < bytes.size(); ++size) {

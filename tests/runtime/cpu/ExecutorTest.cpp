@@ -113,3 +113,40 @@ TEST(Executor, RefusesBadArguments) {
   packed.perm.assign(size_t(packed.layout.paddedK), 16);
   EXPECT_EQ(Executor::create(packed).status().code(), Code::InvalidArgument);
 }
+
+TEST(Executor, ExpertsTakeTheirRows) {
+  for (const char *text :
+       {"w4 g32 sym f16->f16 n24 k96 experts5 m1..",
+        "w3 g48 asym actorder f16->bf16 n40 k130 experts3 m1.. bias",
+        "w5 g32 sym actorder ragged bf16->f16 n24 k100 experts2 m1.. silu_mul"}) {
+    const Descriptor d = *Descriptor::parse(text);
+    const auto matrix = syntheticLayer(d, kSeed, 2);
+    ASSERT_TRUE(matrix.ok()) << matrix.status().message();
+    const PackedWeights packed = packWeights(*matrix);
+    const auto experts = Executor::createAll(packed);
+    ASSERT_TRUE(experts.ok()) << experts.status().message();
+    for (const Routing routing : kAllRoutings) {
+      SCOPED_TRACE(fmt::format("{} routing {}", text, int(routing)));
+      const int64_t m = 11;
+      const std::vector<int32_t> offsets = syntheticOffsets(routing, d.experts, m, kSeed);
+      const auto x = syntheticActivations(Inputs::NonFinite, m, d.k, d.act, kSeed, 1);
+      std::vector<uint16_t> y(size_t(m * d.outputColumns()), kPoison);
+      const Status status =
+          runExperts(*experts, offsets, x.data(), d.k, m, y.data(), d.outputColumns(), 2);
+      ASSERT_TRUE(status.ok()) << status.message();
+      const Comparison result = compareOutput(
+          d, referenceExperts(*matrix, offsets, x.data(), d.k, 2), y.data(), d.outputColumns(), 1);
+      EXPECT_TRUE(result.passed()) << result.explain();
+    }
+    std::vector<int32_t> partly = syntheticOffsets(Routing::One, d.experts, 2, kSeed);
+    for (int32_t &offset : partly)
+      ++offset; // rows 1 and 2 of 4
+    const auto x = syntheticActivations(Inputs::Normal, 4, d.k, d.act, kSeed, 1);
+    std::vector<uint16_t> y(size_t(4 * d.outputColumns()), kPoison);
+    ASSERT_TRUE(runExperts(*experts, partly, x.data(), d.k, 4, y.data(), d.outputColumns()).ok());
+    EXPECT_EQ(y.front(), kPoison) << "a row of no expert";
+    EXPECT_EQ(y.back(), kPoison);
+    EXPECT_NE(y[size_t(d.outputColumns())], kPoison);
+    EXPECT_FALSE(runExperts(*experts, partly, x.data(), d.k, 2, y.data(), d.outputColumns()).ok());
+  }
+}

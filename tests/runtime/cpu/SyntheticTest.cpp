@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "runtime/core/Experts.h"
 #include "runtime/core/Float16.h"
 #include "runtime/cpu/Random.h"
 
@@ -98,6 +99,35 @@ TEST(Synthetic, NonFiniteInputsTouchTwoRows) {
     EXPECT_EQ(nans, row == 2);
     EXPECT_EQ(infinities, row == 3);
   }
+}
+
+TEST(Synthetic, RoutingsSpreadAllRows) {
+  for (const Routing routing : kAllRoutings) {
+    const std::vector<int32_t> offsets = syntheticOffsets(routing, 16, 1000, 5);
+    ASSERT_EQ(offsets.size(), 17u);
+    EXPECT_EQ(offsets.front(), 0);
+    EXPECT_EQ(offsets.back(), 1000);
+    int64_t empty = 0;
+    for (size_t e = 0; e < 16; ++e) {
+      ASSERT_LE(offsets[e], offsets[e + 1]);
+      empty += offsets[e] == offsets[e + 1];
+    }
+    EXPECT_EQ(empty, routing == Routing::Uniform ? 0 : routing == Routing::Skewed ? 4 : 15);
+  }
+  for (uint64_t seed = 0; seed < 50; ++seed) { // two rows of a token go to two experts
+    const std::vector<int32_t> offsets = syntheticOffsets(Routing::Uniform, 8, 2, seed);
+    for (size_t e = 0; e < 8; ++e)
+      EXPECT_LE(offsets[e + 1] - offsets[e], 1);
+  }
+}
+
+TEST(Synthetic, ExpertsDiffer) {
+  const auto matrix =
+      syntheticLayer(*Descriptor::parse("w4 g32 asym f16->f16 n24 k96 experts3 m1.. bias"), 7);
+  ASSERT_TRUE(matrix.ok()) << matrix.status().message();
+  EXPECT_NE(expertOf(*matrix, 0).codes, expertOf(*matrix, 1).codes);
+  EXPECT_NE(expertOf(*matrix, 1).scales, expertOf(*matrix, 2).scales);
+  EXPECT_NE(expertOf(*matrix, 0).bias, expertOf(*matrix, 2).bias);
 }
 
 TEST(Random, MatchesThePublishedGenerator) {

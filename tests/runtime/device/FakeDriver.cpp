@@ -33,8 +33,8 @@ void finishTransfers() {
 int failureOf(const char *symbol) { return state.failing == symbol ? state.failure : 0; }
 
 size_t argumentBytes(const std::string &entry) {
-  static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 104},
-                                                      {"gptqc_permute", 104},
+  static const std::map<std::string, size_t> sizes = {{"gptqc_linear", 112},
+                                                      {"gptqc_permute", 112},
                                                       {"repack_weights", 88},
                                                       {"repack_scales", 64},
                                                       {"dequantize_packed", 112}};

@@ -25,6 +25,7 @@ inline KernelImage fakeLinear(const Descriptor &kernel, int splitK = 1, int xVec
   image.launch.xVector = xVector;
   image.launch.paddedN = WeightLayout::uniform(kernel).paddedN;
   image.launch.usesPermutation = true;
+  image.launch.experts = kernel.experts;
   return image;
 }
 

@@ -181,6 +181,52 @@ TEST_F(LinearTest, PartsAreGatheredSideBySide) {
   EXPECT_EQ(args.n, 256);
 }
 
+TEST_F(LinearTest, ExpertsAreOneLayer) {
+  make();
+  const std::vector<LinearPart> parts(6, tensors.part); // gate and up of three experts
+  const Stream order = *Stream::create(*device);
+  const LayerPlan gated = {.siluMul = true};
+  auto made = Linear::create(dispatcher, parts, gated, false, order, false, 3);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  linear = std::move(*made);
+  EXPECT_EQ(linear->descriptor().print(), "w4 g64 sym f16->f16 n256 k256 experts3 m1.. silu_mul");
+  ASSERT_TRUE(linear->prepare(1, 64).ok());
+  const int64_t calls = fake.allocationCalls;
+  fake.launches.clear();
+  const auto grouped = [&](int64_t m, uint64_t offsets) {
+    return linear->run(1 << 20, 256, m, 1 << 30, 128, *workspace, *stream, offsets);
+  };
+  ASSERT_TRUE(grouped(40, 4096).ok());
+  EXPECT_EQ(fake.launches.size(), 1u);
+  EXPECT_EQ(fake.launches[0].gridY, 5u);
+  EXPECT_EQ(fake.allocationCalls, calls);
+  EXPECT_EQ(run(40).code(), Code::InvalidArgument) << "no offsets";
+  EXPECT_EQ(linear->dequantize(4096, DType::F16, *stream).code(), Code::Unsupported);
+  EXPECT_EQ(Linear::create(dispatcher, parts, {}, false, order, false, 4).status().code(),
+            Code::InvalidArgument)
+      << "six parts for four experts";
+  Tensors other(64);
+  const LinearPart differ[] = {tensors.part, other.part};
+  const auto refused = Linear::create(dispatcher, differ, {}, false, order, false, 2);
+  EXPECT_NE(refused.status().message().find("experts 0 and 1"), std::string::npos);
+}
+
+TEST_F(LinearTest, ExpertsCannotShareAPermutedX) {
+  make();
+  std::vector<LinearPart> parts(2, tensors.part);
+  for (int64_t k = 0; k < 256; ++k)
+    parts[1].facts.groupIndex.push_back(int32_t(k % 4));
+  parts[1].facts.descriptor.actOrder = true;
+  const Stream order = *Stream::create(*device);
+  const auto made = Linear::create(dispatcher, parts, {}, false, order, false, 2);
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  EXPECT_TRUE((*made)->descriptor().actOrder);
+  const auto permuted =
+      Linear::create(dispatcher, parts, {.xIsPermuted = true}, false, order, false, 2);
+  EXPECT_NE(permuted.status().message().find("leave x_is_permuted off"), std::string::npos)
+      << permuted.status().message();
+}
+
 TEST_F(LinearTest, DeviceWordsAreReadInPlace) {
   make();
   LinearPart part = tensors.part;

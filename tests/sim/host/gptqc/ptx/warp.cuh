@@ -12,6 +12,7 @@ inline unsigned broadcast_lane0(unsigned value) { return sim::broadcastLane0(val
 inline float shuffle_xor(float value, int mask) {
   return __uint_as_float(sim::shuffleXor(__float_as_uint(value), mask));
 }
+inline int shuffle_xor(int value, int mask) { return (int)sim::shuffleXor((unsigned)value, mask); }
 
 } // namespace gptqc
 
