@@ -18,6 +18,7 @@ constexpr double kDramBytesPerCycle = 20;    // per SM, of the whole GPU's bandw
 constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
 constexpr double kFriction = 2.8;            // of an mma k loop; measured, H200, all shapes
+constexpr double kMmaExposed = 0.6;          // of the shorter of dequantizing and multiplying
 constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
 constexpr int kComfortableRegisters = 160;   // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
@@ -46,7 +47,7 @@ double mmaRate(const Target &t) {
   case 100:
     return 1024;
   case 90:
-    return 850; // of the 2048 that wgmma has; measured
+    return 1280; // of the 2048 that wgmma has
   default:
     return 512;
   }
@@ -95,7 +96,10 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   // Every token warp repeats the dequantization; about one instruction per weight, 4 schedulers.
   const double dequantize =
       grid.resident * double(s.tileN) * s.tileK * s.mWarps * (1.0 + 0.1 * d.bits) / 128;
-  const double overlapped = std::max({load, multiply, dequantize + gather});
+  // The same warps issue both.
+  const double compute = std::max(multiply, dequantize + gather) +
+                         kMmaExposed * std::min(multiply, dequantize + gather);
+  const double overlapped = std::max(load, compute);
   const double exposed = s.stages > 1 ? 0 : kMemoryLatency;
   const double kLoop = kTiles * (overlapped + kStageOverhead + exposed);
 
