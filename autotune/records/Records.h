@@ -53,8 +53,9 @@ public:
   const TuningRecord *best(const Descriptor &descriptor, const Target &target) const;
 
   /// Transfer: the fastest schedule that `legal` accepts of the most similar descriptor (activation
-  /// order and M within a factor of two alike; then shape, bits, group size, ... count) on the same
-  /// architecture. Nothing when no record is close enough to be better than the cost model.
+  /// order, grouped or not, and M within a factor of two alike; then shape, bits, group size, ...
+  /// count) on the same architecture. Nothing when no record is close enough to be better than the
+  /// cost model.
   const TuningRecord *nearest(const Descriptor &descriptor, const Target &target,
                               const std::function<bool(const Schedule &)> &legal) const;
 

@@ -128,13 +128,13 @@ struct Wanted {
   }
 };
 
-/// `given`: the function has its `part`s, which are names in a checkpoint or tensors.
+/// `given`: the function has its `sources`, which are parts, or names in a checkpoint.
 Status checkWanted(const Wanted &wanted, bool given, std::string_view function,
-                   std::string_view part) {
+                   std::string_view sources) {
   if (!wanted.context || !given || !wanted.linear || wanted.each == 0)
-    return invalidArgument("{}: context, {}s and linear (and the checkpoint of names) must not be "
-                           "NULL, and there must be a {}",
-                           function, part, part);
+    return invalidArgument("{}: context, {} and linear must not be NULL, and there must be a "
+                           "part",
+                           function, sources);
   return Status();
 }
 
@@ -195,7 +195,7 @@ gptqc_error *gptqc_linear_create(gptqc_context *context, const gptqc_tensors *te
                                  void *stream, gptqc_linear **linear) {
   return guarded([&]() -> Status {
     const Wanted wanted = {context, 1, partCount, options, stream, linear};
-    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create", "part"));
+    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create", "parts"));
     return createFromTensors(wanted, tensors);
   });
 }
@@ -206,7 +206,7 @@ gptqc_error *gptqc_linear_create_grouped(gptqc_context *context, const gptqc_ten
                                          gptqc_linear **linear) {
   return guarded([&]() -> Status {
     const Wanted wanted = {context, experts, partsPerExpert, options, stream, linear};
-    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create_grouped", "part"));
+    GPTQC_TRY(checkWanted(wanted, tensors, "gptqc_linear_create_grouped", "parts"));
     GPTQC_TRY(checkExperts(wanted, "gptqc_linear_create_grouped"));
     return createFromTensors(wanted, tensors);
   });
@@ -219,7 +219,8 @@ gptqc_error *gptqc_linear_from_checkpoint(gptqc_context *context,
                                           gptqc_linear **linear) {
   return guarded([&]() -> Status {
     const Wanted wanted = {context, 1, nameCount, options, stream, linear};
-    GPTQC_TRY(checkWanted(wanted, checkpoint && names, "gptqc_linear_from_checkpoint", "name"));
+    GPTQC_TRY(checkWanted(wanted, checkpoint && names, "gptqc_linear_from_checkpoint",
+                          "checkpoint, names"));
     return createFromCheckpoint(wanted, checkpoint->checkpoint, names);
   });
 }
@@ -232,8 +233,8 @@ gptqc_error *gptqc_linear_grouped_from_checkpoint(gptqc_context *context,
                                                   gptqc_linear **linear) {
   return guarded([&]() -> Status {
     const Wanted wanted = {context, experts, namesPerExpert, options, stream, linear};
-    GPTQC_TRY(
-        checkWanted(wanted, checkpoint && names, "gptqc_linear_grouped_from_checkpoint", "name"));
+    GPTQC_TRY(checkWanted(wanted, checkpoint && names, "gptqc_linear_grouped_from_checkpoint",
+                          "checkpoint, names"));
     GPTQC_TRY(checkExperts(wanted, "gptqc_linear_grouped_from_checkpoint"));
     return createFromCheckpoint(wanted, checkpoint->checkpoint, names);
   });

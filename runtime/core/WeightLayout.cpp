@@ -186,9 +186,11 @@ BitAddress bitAddress(const WeightLayout &layout, const Plane &plane, int64_t ro
 
 namespace {
 
-/// Appends the weights, scales and zeros of a plain layer.
-void appendPacked(const QuantizedMatrix &matrix, const PackedOrder &order, PackedWeights &packed) {
-  const WeightLayout &layout = order.layout;
+/// Appends the weights, scales and zeros of a plain layer; perm: [Kp] and groupOf: [Kp / 16] are
+/// its own.
+void appendPacked(const QuantizedMatrix &matrix, const int32_t *perm, const int32_t *groupOf,
+                  PackedWeights &packed) {
+  const WeightLayout &layout = packed.layout;
   const int64_t n = layout.n;
   const int padding = matrix.descriptor.symZero();
   const size_t firstByte = packed.weights.size(), firstScale = packed.scales.size();
@@ -211,10 +213,10 @@ void appendPacked(const QuantizedMatrix &matrix, const PackedOrder &order, Packe
           packed.zeros[at] = uint8_t(matrix.zeroAt(g, row));
       }
       for (int64_t kp = 0; kp < layout.paddedK; ++kp) {
-        const int64_t group = order.groupOf[size_t(kp / 16)];
+        const int64_t group = groupOf[kp / 16];
         int code = padding;
-        if (row >= 0 && order.perm[size_t(kp)] >= 0)
-          code = matrix.codes[size_t(order.perm[size_t(kp)] * n + row)];
+        if (row >= 0 && perm[kp] >= 0)
+          code = matrix.codes[size_t(perm[kp] * n + row)];
         else if (row >= 0 && group < layout.groups)
           code = matrix.zeroAt(group, row);
         for (const Plane &plane : layout.planes) {
@@ -233,23 +235,23 @@ void appendPacked(const QuantizedMatrix &matrix, const PackedOrder &order, Packe
 
 PackedWeights packWeights(const QuantizedMatrix &matrix) {
   const Descriptor &d = matrix.descriptor;
+  PackedOrder order = packedOrder(matrix);
   PackedWeights packed;
   packed.descriptor = d;
-  packed.bias = matrix.bias;
-  bool identity = true;
+  packed.layout = order.layout;
   for (int64_t expert = 0; expert < d.experts; ++expert) {
-    const QuantizedMatrix own = d.grouped() ? expertOf(matrix, expert) : QuantizedMatrix();
-    const QuantizedMatrix &plain = d.grouped() ? own : matrix;
-    const PackedOrder order = packedOrder(plain);
-    packed.layout = order.layout;
-    appendPacked(plain, order, packed);
-    identity = identity && order.identity;
-    packed.perm.insert(packed.perm.end(), order.perm.begin(), order.perm.end());
-    if (d.ragged)
-      packed.groupOf.insert(packed.groupOf.end(), order.groupOf.begin(), order.groupOf.end());
+    const int32_t *perm = order.perm.data() + expert * order.layout.paddedK;
+    const int32_t *groupOf = order.groupOf.data() + expert * (order.layout.paddedK / 16);
+    if (d.grouped())
+      appendPacked(expertOf(matrix, expert), perm, groupOf, packed);
+    else
+      appendPacked(matrix, perm, groupOf, packed);
   }
-  if (identity)
-    packed.perm.clear();
+  if (d.ragged)
+    packed.groupOf = std::move(order.groupOf);
+  if (!order.identity)
+    packed.perm = std::move(order.perm);
+  packed.bias = matrix.bias;
   return packed;
 }
 

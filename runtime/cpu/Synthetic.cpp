@@ -107,10 +107,6 @@ float inputValue(Inputs inputs, Random &random, bool outlierColumn) {
   return inputs == Inputs::Outlier && outlierColumn ? 100.0f * value : value;
 }
 
-} // namespace
-
-namespace {
-
 Result<QuantizedMatrix> syntheticExperts(const Descriptor &descriptor, uint64_t seed, int threads) {
   Descriptor plain = descriptor;
   plain.experts = 1;

@@ -93,10 +93,6 @@ Result<RepackSource> gatherWords(const Device &device, std::span<const LinearPar
   return source;
 }
 
-} // namespace
-
-namespace {
-
 /// What each expert's parts become.
 Result<std::vector<LayerShape>> shapesOf(std::span<const LinearPart> parts, const LayerPlan &plan,
                                          size_t experts) {

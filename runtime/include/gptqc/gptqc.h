@@ -38,7 +38,7 @@ GPTQC_API void gptqc_error_free(gptqc_error *error);
 /* "0.1.0"; never freed. */
 GPTQC_API const char *gptqc_version(void);
 /* Grows with every change of this interface; a program compares it with GPTQC_ABI. */
-#define GPTQC_ABI 2
+#define GPTQC_ABI 3
 GPTQC_API int gptqc_abi(void);
 /* 1 when the library has a feature, by name: "cpu", "cuda", "packs", "cache", "compiler_callback",
    "fused", "tensor_parallel", "solve", "grouped"; else 0. */

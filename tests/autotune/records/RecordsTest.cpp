@@ -131,6 +131,7 @@ TEST(RecordsTest, NearestCarriesASchedule) {
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 m9..16"), nullptr) << "other M";
   EXPECT_EQ(nearest("w4 g128 sym actorder f16->f16 n4096 k4096 m1..1"), nullptr);
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n64 k128 m1..1"), nullptr) << "too small to compare";
+  EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 experts8 m1..1"), nullptr);
   const Descriptor wanted = *Descriptor::parse("w4 g128 sym f16->f16 n6144 k4096 m1..1");
   EXPECT_EQ(records.nearest(wanted, *Target::parse("sm_80"), legal), nullptr);
   EXPECT_EQ(records.nearest(wanted, gpu, [&](const Schedule &s) { return s == far.schedule; })
