@@ -19,8 +19,10 @@ constexpr double kCacheBytesPerCycle = 48;   // per SM, from L2
 constexpr double kBytesInFlight = 32 * 1024; // per SM, to reach the bandwidth above
 constexpr double kFriction = 2.8;            // of an mma k loop; measured, H200, all shapes
 constexpr double kMmaExposed = 0.6;          // of the shorter of dequantizing and multiplying
-constexpr double kSimtCyclesPerTerm = 4;     // of one thread, dequantization included
-constexpr int kComfortableRegisters = 160;   // of the estimate; above it ptxas may spill
+constexpr double kHidingWarps = 8;           // of an SM; fewer leave latencies bare
+constexpr double kBare = 1.15;
+constexpr double kSimtCyclesPerTerm = 4;   // of one thread, dequantization included
+constexpr int kComfortableRegisters = 160; // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
 
 double tokensOf(const Descriptor &d) {
@@ -101,7 +103,8 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
                          kMmaExposed * std::min(multiply, dequantize + gather);
   const double overlapped = std::max(load, compute);
   const double exposed = s.stages > 1 ? 0 : kMemoryLatency;
-  const double kLoop = kTiles * (overlapped + kStageOverhead + exposed);
+  const double bare = grid.resident * s.warps < kHidingWarps ? kBare : 1;
+  const double kLoop = kTiles * (overlapped * bare + kStageOverhead + exposed);
 
   const double outputs = double(s.tileN) * s.tileM;
   double epilogue =
@@ -156,7 +159,8 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kPortBytes = 42;       // per cycle into an SM
   constexpr double kExposed = 0.15;       // of the shorter of streaming and computing
   constexpr double kSharedLineBytes = 50; // per cycle and SM, of X, whose lines all SMs ask for
-  constexpr double kGatherLatency = 4500; // of X through the permutation, less what streams
+  constexpr double kGatherLatency = 4500; // of X through the permutation; measured
+  constexpr double kGatherElement = 4;    // cycles of a warp
   constexpr double kSchedulers = 4, kIssueRate = 0.65;
   constexpr double kStepLatency = 55; // of one k16 step of a fragment, its products in a chain
   // Measured before the stores of the meeting became asynchronous:
@@ -187,7 +191,8 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double tail = 0.5 * warps * instructions / kSchedulers / kIssueRate +
                       kStepLatency * plan.warpSteps * (1 + plan.warpNTiles);
   const double fill = s.xVector == 2
-                          ? std::max(0.0, kGatherLatency - inFlight / kDramBytesPerCycle)
+                          ? kGatherLatency + kGatherElement * double(d.k) / s.splitK / s.warps *
+                                                 std::min<double>(s.tileM, tokensOf(d))
                           : perSm * s.kWarps * double(plan.activationBytes) / kSharedLineBytes;
   const double outputs = double(s.tileN) * std::min<double>(s.tileM, tokensOf(d));
   const double meet = s.splitK > 1 ? kMeetRound + kMeetPerOutput * outputs * s.splitK : 0;
@@ -242,9 +247,9 @@ double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
          std::ceil(outputs / s.tileM / threads) * double(d.k) * s.tileM * kSimtCyclesPerTerm;
 }
 
-/// Of the kernel in front that permutes X. To be measured: less than this where both overlap.
+/// Of the kernel in front that permutes X; measured on an H200.
 double permuteCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kLaunch = 6000;
+  constexpr double kLaunch = 3000;
   if (!permutesX(d, s))
     return 0;
   return kLaunch + tokensOf(d) * double(d.k) * 4 / (t.plannedSmCount() * kDramBytesPerCycle);
