@@ -42,9 +42,9 @@ double rowsLoss(const CpuContext &cpu, const ModelConfig &config, const OutputHe
 
 } // namespace
 
-Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const CpuContext &cpu,
-                                const BlockProgress &progress, int64_t activationBytes) {
-  const ModelConfig &config = model.config();
+Result<Perplexity> perplexityByParts(const ModelConfig &config, const TokenRows &rows,
+                                     const BlockProgress &progress, int64_t activationBytes,
+                                     const PartLoss &lossOf) {
   const int64_t length = rows.length;
   if (rows.rows < 1 || length < 2)
     return invalidArgument("{} rows of {} tokens hold no predictions; rows need 2 tokens",
@@ -52,25 +52,16 @@ Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const
   const int64_t fitting = activationBytes / (length * config.hidden * int64_t(sizeof(float)));
   const int64_t partRows = std::clamp<int64_t>(fitting, 1, rows.rows);
   const int64_t parts = (rows.rows + partRows - 1) / partRows;
-  const int64_t passRows = std::max<int64_t>(1, kPassTokens / length);
-  BlockSource blocks(model, cpu.threads);
-  GPTQC_ASSIGN(const OutputHead head, model.loadHead());
   double loss = 0;
   for (int64_t part = 0; part < parts; ++part) {
-    const int64_t firstRow = part * partRows, count = std::min(partRows, rows.rows - firstRow);
-    const std::span<const int32_t> ids = rows.part(firstRow, count);
-    GPTQC_ASSIGN(Matrix x, model.embed(ids, {length}));
-    for (int64_t i = 0; i < config.blocks; ++i) {
-      GPTQC_ASSIGN(const Block *block, blocks.get(i));
-      for (int64_t row = 0; row < count; row += passRows) {
-        const int64_t tokens = std::min(passRows, count - row) * length;
-        GPTQC_TRY(runBlock(cpu, config, *block, {length},
-                           x.ref().block(row * length, 0, tokens, x.columns)));
-      }
+    const int64_t first = part * partRows;
+    const auto done = [&](int64_t blocks) {
       if (progress)
-        progress(part * config.blocks + i + 1, parts * config.blocks);
-    }
-    loss += rowsLoss(cpu, config, head, ids, length, x);
+        progress(part * config.blocks + blocks, parts * config.blocks);
+    };
+    GPTQC_ASSIGN(const double sum,
+                 lossOf(rows.part(first, std::min(partRows, rows.rows - first)), done));
+    loss += sum;
   }
   Perplexity result;
   result.predictions = rows.rows * (length - 1);
@@ -79,6 +70,27 @@ Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const
     return dataCorrupt("the perplexity is not finite; the model's weights are damaged, or exceed "
                        "the range of their type");
   return result;
+}
+
+Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const CpuContext &cpu,
+                                const BlockProgress &progress, int64_t activationBytes) {
+  const ModelConfig &config = model.config();
+  const int64_t length = rows.length;
+  BlockSource blocks(model, cpu.threads);
+  GPTQC_ASSIGN(const OutputHead head, model.loadHead());
+  const PartLoss lossOf = [&](std::span<const int32_t> ids, const auto &done) -> Result<double> {
+    const int64_t passTokens = std::max<int64_t>(1, kPassTokens / length) * length;
+    GPTQC_ASSIGN(Matrix x, model.embed(ids, {length}));
+    for (int64_t i = 0; i < config.blocks; ++i) {
+      GPTQC_ASSIGN(const Block *block, blocks.get(i));
+      for (int64_t row = 0; row < x.rows; row += passTokens)
+        GPTQC_TRY(runBlock(cpu, config, *block, {length},
+                           x.ref().block(row, 0, std::min(passTokens, x.rows - row), x.columns)));
+      done(i + 1);
+    }
+    return rowsLoss(cpu, config, head, ids, length, x);
+  };
+  return perplexityByParts(config, rows, progress, activationBytes, lossOf);
 }
 
 } // namespace gptqc

@@ -3,6 +3,7 @@
 #define GPTQC_RUNTIME_MODEL_PERPLEXITY_H
 
 #include <functional>
+#include <span>
 
 #include "runtime/model/Model.h"
 #include "runtime/model/TokenFile.h"
@@ -24,6 +25,17 @@ using BlockProgress = std::function<void(int64_t done, int64_t total)>;
 Result<Perplexity> perplexityOf(const Model &model, const TokenRows &rows, const CpuContext &cpu,
                                 const BlockProgress &progress = nullptr,
                                 int64_t activationBytes = int64_t(1) << 30);
+
+/// The sum of the negative log-likelihoods of some rows' predictions; says how many blocks the rows
+/// have been through.
+using PartLoss = std::function<Result<double>(std::span<const int32_t> ids,
+                                              const std::function<void(int64_t blocks)> &done)>;
+
+/// What the ways to a perplexity share: rows in parts, whose activations are fp32, and the mean.
+/// DataCorrupt when it is not finite.
+Result<Perplexity> perplexityByParts(const ModelConfig &config, const TokenRows &rows,
+                                     const BlockProgress &progress, int64_t activationBytes,
+                                     const PartLoss &lossOf);
 
 } // namespace gptqc
 

@@ -2,7 +2,6 @@
 #include "runtime/model/cuda/CudaPerplexity.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace gptqc {
 namespace {
@@ -63,21 +62,14 @@ Result<Perplexity> cudaPerplexityOf(CudaForward &forward, const TokenRows &rows,
   const Model &model = forward.model();
   const ModelConfig &config = model.config();
   const int64_t length = rows.length;
-  if (rows.rows < 1 || length < 2)
-    return invalidArgument("{} rows of {} tokens hold no predictions; rows need 2 tokens",
-                           rows.rows, length);
-  const int64_t fitting = activationBytes / (length * config.hidden * int64_t(sizeof(float)));
-  const int64_t partRows = std::clamp<int64_t>(fitting, 1, rows.rows);
-  const int64_t parts = (rows.rows + partRows - 1) / partRows;
-  const int64_t passRows = std::max<int64_t>(1, kPassTokens / length);
   CudaHead head;
   GPTQC_ASSIGN(const OutputHead hostHead, model.loadHead());
   GPTQC_ASSIGN(head.norm, forward.upload(hostHead.norm));
   GPTQC_ASSIGN(head.linear, forward.upload(hostHead.linear));
-  double loss = 0;
-  for (int64_t part = 0; part < parts; ++part) {
-    const int64_t firstRow = part * partRows, count = std::min(partRows, rows.rows - firstRow);
-    const std::span<const int32_t> ids = rows.part(firstRow, count);
+  const PartLoss lossOfPart = [&](std::span<const int32_t> ids,
+                                  const auto &done) -> Result<double> {
+    const int64_t passTokens = std::max<int64_t>(1, kPassTokens / length) * length;
+    const auto tokens = int64_t(ids.size());
     DeviceBuffer x;
     {
       GPTQC_ASSIGN(const Matrix embedded, model.embed(ids, {length}));
@@ -85,25 +77,19 @@ Result<Perplexity> cudaPerplexityOf(CudaForward &forward, const TokenRows &rows,
     }
     for (int64_t i = 0; i < config.blocks; ++i) {
       GPTQC_ASSIGN(const CudaBlock block, forward.loadBlock(i, threads, quantized));
-      for (int64_t row = 0; row < count; row += passRows) {
-        const int64_t tokens = std::min(passRows, count - row) * length;
-        CudaBlockPass pass(forward, block, x.address() + uint64_t(row * length * config.hidden * 4),
-                           tokens, length);
+      for (int64_t row = 0; row < tokens; row += passTokens) {
+        CudaBlockPass pass(forward, block, x.address() + uint64_t(row * config.hidden * 4),
+                           std::min(passTokens, tokens - row), length);
         GPTQC_TRY(pass.begin());
         while (!pass.done())
           GPTQC_TRY(pass.advance());
       }
       GPTQC_TRY(forward.stream().synchronize()); // before the weights go
-      if (progress)
-        progress(part * config.blocks + i + 1, parts * config.blocks);
+      done(i + 1);
     }
-    GPTQC_ASSIGN(const double sum, lossOf(forward, head, ids, length, x.address()));
-    loss += sum;
-  }
-  Perplexity result;
-  result.predictions = rows.rows * (length - 1);
-  result.value = std::exp(loss / double(result.predictions));
-  return result;
+    return lossOf(forward, head, ids, length, x.address());
+  };
+  return perplexityByParts(config, rows, progress, activationBytes, lossOfPart);
 }
 
 } // namespace gptqc
