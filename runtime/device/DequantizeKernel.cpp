@@ -27,24 +27,13 @@ Status DequantizeKernel::run(const DeviceLayer &layer, CuDevicePtr dense, DType 
                      "layer '{}': dense weights are written of plain layers only", d.print());
   LinearArgs tensors;
   layer.fill(tensors);
-  DequantizePackedArgs args;
+  DequantizePackedArgs args = DequantizePackedArgs::of(d, layout, type);
   args.weights = tensors.weights;
   args.scales = tensors.scales;
   args.zeros = tensors.zeros;
   args.groupOf = tensors.groupOf;
   args.perm = tensors.perm;
   args.dense = dense;
-  args.n = d.n;
-  args.k = d.k;
-  args.paddedN = layout.paddedN;
-  args.paddedK = layout.paddedK;
-  args.bits = d.bits;
-  args.parts = int32_t(layout.parts);
-  args.paddedGroups = int32_t(layout.paddedGroups);
-  args.paddedGroupSize = int32_t(layout.paddedGroupSize);
-  args.symZero = d.symZero();
-  args.outBf16 = type == DType::BF16;
-  args.scaleBf16 = d.scales == DType::BF16;
   const Grid grid{(layout.paddedK + kThreads - 1) / kThreads,
                   std::min((d.n + kRows - 1) / kRows, kLargestY)};
   return function.launch(grid, kThreads, &args, stream);

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "runtime/core/WeightLayout.h"
+
 namespace gptqc {
 
 /// repack.cu, repack_weights: one thread per 16 bytes of the packed weights, 256 per block.
@@ -70,6 +72,21 @@ static_assert(sizeof(DequantizeArgs) == 72);
 /// dequantize_packed.cu, dequantize_packed: grid ceil(Kp/256) x ceil(N/16) (65535 at most), 256
 /// threads.
 struct DequantizePackedArgs {
+  /// All but the addresses.
+  static DequantizePackedArgs of(const Descriptor &d, const WeightLayout &layout, DType out) {
+    DequantizePackedArgs args;
+    args.n = d.n, args.k = d.k;
+    args.paddedN = layout.paddedN, args.paddedK = layout.paddedK;
+    args.bits = d.bits;
+    args.parts = int32_t(layout.parts);
+    args.paddedGroups = int32_t(layout.paddedGroups);
+    args.paddedGroupSize = int32_t(layout.paddedGroupSize);
+    args.symZero = d.symZero();
+    args.outBf16 = out == DType::BF16;
+    args.scaleBf16 = d.scales == DType::BF16;
+    return args;
+  }
+
   uint64_t weights = 0; ///< PackedWeights::weights
   uint64_t scales = 0;  ///< PackedWeights::scales
   uint64_t zeros = 0;   ///< PackedWeights::zeros; 0 when symmetric

@@ -2,11 +2,14 @@
 #define GPTQC_SIM_ARCH 800
 #include "tests/sim/host/cuda_host.h"
 
+#include <bit>
+
 #include <gtest/gtest.h>
 
 #include "runtime/core/Float16.h"
 #include "runtime/cpu/Dequantize.h"
 #include "runtime/cpu/Synthetic.h"
+#include "runtime/device/SupportArgs.h"
 #include "templates/support/dequantize_packed.cu"
 #include "tests/sim/Machine.h"
 #include "tests/support/Cases.h"
@@ -22,32 +25,22 @@ template <typename T> Buffer bufferOf(const char *name, std::vector<T> &values, 
   return {name, reinterpret_cast<uint8_t *>(values.data()), values.size() * sizeof(T), writable,
           false};
 }
-template <typename T> const T *orNull(const std::vector<T> &values) {
-  return values.empty() ? nullptr : values.data();
-}
 
 std::vector<uint16_t> runKernel(PackedWeights &packed, DType type) {
   const Descriptor &d = packed.descriptor;
   const WeightLayout &layout = packed.layout;
   std::vector<uint16_t> dense(size_t(d.n * d.k), 0x7e00);
-  dequantize_packed_args args = {};
-  args.weights = packed.weights.data();
-  args.scales = packed.scales.data();
-  args.zeros = orNull(packed.zeros);
-  args.group_of = orNull(packed.groupOf);
-  args.perm = orNull(packed.perm);
-  args.dense = dense.data();
-  args.n = d.n;
-  args.k = d.k;
-  args.padded_n = layout.paddedN;
-  args.padded_k = layout.paddedK;
-  args.bits = d.bits;
-  args.parts = int(layout.parts);
-  args.padded_groups = int(layout.paddedGroups);
-  args.padded_group_size = int(layout.paddedGroupSize);
-  args.sym_zero = d.symZero();
-  args.out_bf16 = type == DType::BF16;
-  args.scale_bf16 = d.scales == DType::BF16;
+  const auto addressOf = [](const auto &values) {
+    return values.empty() ? 0 : uint64_t(reinterpret_cast<uintptr_t>(values.data()));
+  };
+  DequantizePackedArgs host = DequantizePackedArgs::of(d, layout, type);
+  host.weights = addressOf(packed.weights);
+  host.scales = addressOf(packed.scales);
+  host.zeros = addressOf(packed.zeros);
+  host.groupOf = addressOf(packed.groupOf);
+  host.perm = addressOf(packed.perm);
+  host.dense = addressOf(dense);
+  auto args = std::bit_cast<dequantize_packed_args>(host);
   Launch launch;
   launch.kernel = thread;
   launch.context = &args;
