@@ -40,18 +40,8 @@ GPTQC_DEVICE void load_cluster_f32x4(float (&v)[4], const void *shared, u32 rank
                : "memory");
 }
 
-/// Stores 16 bytes likewise.
-GPTQC_DEVICE void store_cluster_f32x4(void *shared, u32 rank, const float (&v)[4]) {
-  asm volatile("{\n.reg .b32 remote;\n"
-               "mapa.shared::cluster.u32 remote, %0, %1;\n"
-               "st.shared::cluster.v4.f32 [remote], {%2, %3, %4, %5};\n}" ::"r"(
-                   (u32)__cvta_generic_to_shared(shared)),
-               "r"(rank), "f"(v[0]), "f"(v[1]), "f"(v[2]), "f"(v[3])
-               : "memory");
-}
-
-/// The same without waiting for anything: the bytes complete on the mbarrier that lies at `barrier`
-/// in that block, and who waits for its phase sees them.
+/// Stores 16 bytes there without waiting for anything: they complete on the mbarrier that lies at
+/// `barrier` in that block, and who waits for its phase sees them.
 GPTQC_DEVICE void store_cluster_async_f32x4(void *shared, mbarrier *barrier, u32 rank,
                                             const float (&v)[4]) {
   asm volatile("{\n.reg .b32 remote, completes;\n"

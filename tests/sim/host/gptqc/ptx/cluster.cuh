@@ -20,12 +20,6 @@ inline void load_cluster_f32x4(float (&v)[4], const void *shared, u32 rank) {
   for (int i = 0; i < 4; ++i)
     v[i] = from->v[i];
 }
-inline void store_cluster_f32x4(void *shared, u32 rank, const float (&v)[4]) {
-  auto *to = (cluster_f32x4 *)sim::mapShared(shared, rank);
-  sim::touch(to, 16, true);
-  for (int i = 0; i < 4; ++i)
-    to->v[i] = v[i];
-}
 
 inline void store_cluster_async_f32x4(void *shared, mbarrier *barrier, u32 rank,
                                       const float (&v)[4]) {
