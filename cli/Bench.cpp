@@ -68,10 +68,11 @@ std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
 
 Status benchLayers(const Arguments &arguments, const std::vector<Descriptor> &descriptors,
                    CudaBench &bench) {
-  fmt::print("{}\n", benchTableHead(descriptors));
+  const BenchTable table = {descriptors, bench.settings().comparesDefaults()};
+  fmt::print("{}\n", table.head());
   std::fflush(stdout);
   const auto report = [&](const BenchRow &row) {
-    fmt::print("{}\n", benchTableRow(descriptors, row));
+    fmt::print("{}\n", table.row(row));
     std::fflush(stdout);
   };
   fmt::print(stderr, "gptqc: bench: compiling kernels\n");
@@ -134,7 +135,8 @@ void registerBench(CLI::App &app, Outcome &outcome) {
   command->add_option("--family", a.family, "Use the best schedule of this family")
       ->check(CLI::IsMember({"auto", "simt", "mma", "gemv", "wgmma"}))
       ->capture_default_str();
-  command->add_option("--tuned", a.tuned, "Tuning records: schedules where they have one");
+  command->add_option("--tuned", a.tuned,
+                      "Tuning records: schedules where they have one, beside the untuned defaults");
   command->add_option("-o,--output", a.output, "Folder for the results, as text and as SVG");
   command->add_option("--name", a.name, "Name of the result files; default: <gpu>-<input>");
   command->add_option("--time-ms", a.budgetMilliseconds, "Timed work per point")

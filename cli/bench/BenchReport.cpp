@@ -9,7 +9,7 @@
 namespace gptqc::cli {
 namespace {
 
-constexpr size_t kScheduleWidth = 46, kPeerWidth = 13;
+constexpr size_t kScheduleWidth = 46, kOtherWidth = 10, kPeerWidth = 13;
 
 size_t descriptorWidth(const std::vector<Descriptor> &descriptors) {
   size_t width = 10;
@@ -21,8 +21,8 @@ size_t descriptorWidth(const std::vector<Descriptor> &descriptors) {
 /// A time and our ratio to it, or dashes.
 std::string comparedWith(const std::optional<double> &other, double time) {
   if (!other)
-    return fmt::format("  {:>9}  {:>5}", "-", "-");
-  return fmt::format("  {:>9.2f}  {:>5.2f}", *other, time / *other);
+    return fmt::format("  {:>{}}  {:>5}", "-", kOtherWidth, "-");
+  return fmt::format("  {:>{}.2f}  {:>5.2f}", *other, kOtherWidth, time / *other);
 }
 
 std::optional<double> medianOf(const std::optional<Timing> &timing) {
@@ -75,16 +75,19 @@ std::string benchHeadText(const BenchHead &head) {
                      head.seed);
 }
 
-std::string benchTableHead(const std::vector<Descriptor> &descriptors) {
-  return fmt::format(
-      "{:{}}  {:>5}  {:{}}  {:>9}  {:>19}  {:>7}  {:>7}  {:>9}  {:>5}  {:>9}  {:>5}  "
-      "{:>9}  {:>5}  {:>9}  {:>5}  {:{}}",
-      "descriptor", descriptorWidth(descriptors), "m", "schedule", kScheduleWidth, "us", "p10..p90",
-      "GB/s", "TFLOP/s", "floor us", "x", "limit us", "x", "cublas us", "x", "peer us", "x", "peer",
-      kPeerWidth);
+std::string BenchTable::head() const {
+  std::string text = fmt::format("{:{}}  {:>5}  {:{}}  {:>9}  {:>19}  {:>7}  {:>7}", "descriptor",
+                                 descriptorWidth(descriptors), "m", "schedule", kScheduleWidth,
+                                 "us", "p10..p90", "GB/s", "TFLOP/s");
+  std::vector<std::string_view> others = {"floor us", "limit us", "cublas us", "peer us"};
+  if (tuned)
+    others.insert(others.begin(), "default us");
+  for (const std::string_view other : others)
+    text += fmt::format("  {:>{}}  {:>5}", other, kOtherWidth, "x");
+  return text + fmt::format("  {:{}}", "peer", kPeerWidth);
 }
 
-std::string benchTableRow(const std::vector<Descriptor> &descriptors, const BenchRow &row) {
+std::string BenchTable::row(const BenchRow &row) const {
   std::string text = fmt::format("{:{}}  {:>5}  {:{}}", row.descriptor.print(),
                                  descriptorWidth(descriptors), row.m, row.schedule, kScheduleWidth);
   if (!row.error.ok())
@@ -94,6 +97,8 @@ std::string benchTableRow(const std::vector<Descriptor> &descriptors, const Benc
   text += fmt::format("  {:>9.2f}  {:>19}  {:>7.0f}  {:>7.1f}", time, spread,
                       double(problemBytes(row.descriptor, row.m)) / time * 1e-3,
                       problemFlops(row.descriptor, row.m) / time * 1e-6);
+  if (tuned)
+    text += comparedWith(medianOf(row.untuned), time);
   text += comparedWith(medianOf(row.floor), time);
   text += comparedWith(row.limit, time);
   text += comparedWith(medianOf(row.dense), time);
@@ -125,12 +130,14 @@ Status writeBenchFiles(const std::filesystem::path &folder, const std::string &s
                        const BenchHead &head, const std::vector<BenchRow> &rows,
                        const std::optional<MachineLimits> &limits) {
   GPTQC_TRY(makeFolder(folder));
-  std::vector<Descriptor> descriptors;
+  BenchTable table;
+  for (const BenchRow &row : rows) {
+    table.descriptors.push_back(row.descriptor);
+    table.tuned = table.tuned || row.untuned;
+  }
+  std::string text = benchHeadText(head) + "\n" + table.head() + "\n";
   for (const BenchRow &row : rows)
-    descriptors.push_back(row.descriptor);
-  std::string text = benchHeadText(head) + "\n" + benchTableHead(descriptors) + "\n";
-  for (const BenchRow &row : rows)
-    text += benchTableRow(descriptors, row) + "\n";
+    text += table.row(row) + "\n";
   GPTQC_TRY(writeFileAtomically(folder / (stem + ".txt"), text));
   return writeFileAtomically(folder / (stem + ".svg"), rooflineSvg(plotOf(head, rows, limits)));
 }

@@ -21,10 +21,11 @@ struct BenchRow {
   std::optional<Timing> floor; ///< the pure-read kernel over the same bytes
   std::optional<Timing> dense; ///< cuBLASLt, 16-bit, on the dequantized W
   std::optional<double> limit;
-  std::optional<PeerTime> peer; ///< the best recorded time of another project's kernel
-  double relativeFrobenius = 0; ///< of the check before the measurement
-  std::string note;             ///< why `dense` is missing, when it should not be
-  Status error;                 ///< when the point could not be measured
+  std::optional<Timing> untuned; ///< the cost model's own schedule, where records were given
+  std::optional<PeerTime> peer;  ///< the best recorded time of another project's kernel
+  double relativeFrobenius = 0;  ///< of the check before the measurement
+  std::string note;              ///< why `dense` is missing, when it should not be
+  Status error;                  ///< when the point could not be measured
 };
 
 /// What the numbers were measured with; printed at the head of every report.
@@ -39,9 +40,16 @@ struct BenchHead {
 
 /// Lines that start with '#'.
 std::string benchHeadText(const BenchHead &head);
-/// The titles of the columns.
-std::string benchTableHead(const std::vector<Descriptor> &descriptors);
-std::string benchTableRow(const std::vector<Descriptor> &descriptors, const BenchRow &row);
+
+/// The columns of a run; times of defaults have one where schedules come from tuning records.
+struct BenchTable {
+  std::vector<Descriptor> descriptors; ///< of all rows
+  bool tuned = false;
+
+  /// The titles of the columns.
+  std::string head() const;
+  std::string row(const BenchRow &row) const;
+};
 
 /// Ok, or one line: how many points failed and why the first did.
 Status benchVerdict(const std::vector<BenchRow> &rows);

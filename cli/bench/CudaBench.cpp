@@ -79,7 +79,8 @@ Result<DenseRun> CudaBench::makeDense(const GraphTimer &timer, const Descriptor 
   return run;
 }
 
-Status CudaBench::measure(const LinearKernel &linear, BenchRow &row) {
+/// `untuned`: the kernel of the cost model's schedule, to be measured too; null: not wanted.
+Status CudaBench::measure(const LinearKernel &linear, const LinearKernel *untuned, BenchRow &row) {
   const Descriptor &d = linear.descriptor();
   const GraphTimer timer(context->stream(), options.budgetMilliseconds);
   GPTQC_ASSIGN(const BenchPoint point,
@@ -102,11 +103,19 @@ Status CudaBench::measure(const LinearKernel &linear, BenchRow &row) {
       row.note = created.status().message(); // our own time still counts
     }
   }
+  std::optional<PointKernel> standard;
+  if (untuned && untuned->schedule() != linear.schedule()) {
+    GPTQC_ASSIGN(standard, PointKernel::create(point, *untuned));
+    GPTQC_TRY(standard->check().status());
+    workloads.push_back(standard->workload());
+  }
   GPTQC_ASSIGN(const std::vector<Timing> timings, timer.measure(workloads));
   row.time = timings[0];
   row.floor = timings[1];
   if (dense)
     row.dense = timings[2];
+  if (untuned)
+    row.untuned = standard ? timings.back() : row.time;
   return {};
 }
 
@@ -126,6 +135,9 @@ std::vector<BenchRow> CudaBench::run(const std::vector<Descriptor> &descriptors,
   }
   const PeerTable peers = options.peers ? *options.peers : PeerTable::builtIn(deviceName());
   const std::vector<Result<LinearKernel>> kernels = context->kernels(wanted);
+  std::vector<Result<LinearKernel>> defaults;
+  if (options.comparesDefaults())
+    defaults = context->untunedKernels(wanted);
   for (size_t i = 0; i < rows.size(); ++i) {
     BenchRow &row = rows[i];
     row.error = kernels[i].status();
@@ -133,8 +145,10 @@ std::vector<BenchRow> CudaBench::run(const std::vector<Descriptor> &descriptors,
       row.schedule = kernels[i]->schedule();
       row.error = prepareLayer(row.descriptor);
     }
+    if (row.error.ok() && !defaults.empty())
+      row.error = defaults[i].status();
     if (row.error.ok())
-      row.error = measure(*kernels[i], row);
+      row.error = measure(*kernels[i], defaults.empty() ? nullptr : &*defaults[i], row);
     if (const std::optional<MachineLimits> machine = limits())
       row.limit = limitMicroseconds(*machine, row.descriptor, row.m);
     if (const PeerTime *peer = peers.find(row.descriptor, row.m))

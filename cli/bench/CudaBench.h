@@ -19,6 +19,9 @@ struct BenchOptions {
   std::string cublasPath;         ///< empty: searched for
   std::optional<PeerTable> peers; ///< nothing: the table that ships for the GPU
   uint64_t seed = 1;
+
+  /// Schedules come from tuning records, so the cost model's own ones are measured beside them.
+  bool comparesDefaults() const { return bool(runner.kernels.tuned); }
 };
 
 class CudaBench {
@@ -50,7 +53,7 @@ private:
   CudaBench() = default;
 
   Status prepareLayer(const Descriptor &descriptor);
-  Status measure(const LinearKernel &kernel, BenchRow &row);
+  Status measure(const LinearKernel &kernel, const LinearKernel *untuned, BenchRow &row);
 
   BenchOptions options;
   BenchHead reportHead;

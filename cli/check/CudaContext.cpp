@@ -70,11 +70,26 @@ Result<Function> CudaContext::supportKernel(std::string_view file, const std::st
 
 std::vector<Result<LinearKernel>>
 CudaContext::kernels(const std::vector<Descriptor> &descriptors) const {
+  return kernels(descriptors, [&](const Descriptor &descriptor) {
+    return chooseSchedule(descriptor, gpu.target(), options.kernels);
+  });
+}
+
+std::vector<Result<LinearKernel>>
+CudaContext::untunedKernels(const std::vector<Descriptor> &descriptors) const {
+  const auto choose = [&](const Descriptor &descriptor) -> Result<std::optional<Schedule>> {
+    GPTQC_ASSIGN(const Schedule schedule, CostModel::choose(descriptor, gpu.target()));
+    return std::optional(schedule);
+  };
+  return kernels(descriptors, choose);
+}
+
+std::vector<Result<LinearKernel>> CudaContext::kernels(const std::vector<Descriptor> &descriptors,
+                                                       const Choose &choose) const {
   std::vector<Result<LinearKernel>> kernels(
       descriptors.size(), Result<LinearKernel>(makeError(Code::Internal, "kernel not compiled")));
   const auto compile = [&](const Descriptor &descriptor) -> Result<LinearKernel> {
-    GPTQC_ASSIGN(const std::optional<Schedule> schedule,
-                 chooseSchedule(descriptor, gpu.target(), options.kernels));
+    GPTQC_ASSIGN(const std::optional<Schedule> schedule, choose(descriptor));
     const Result<KernelImage> image = compiler->compileLinear(descriptor, gpu.target(), schedule);
     if (!image)
       return image.status().withContext(fmt::format("compiling `{}`", descriptor.print()));

@@ -43,9 +43,16 @@ public:
   /// Compiles (in parallel) and loads a kernel for each descriptor, in their order. Errors name the
   /// descriptor.
   std::vector<Result<LinearKernel>> kernels(const std::vector<Descriptor> &descriptors) const;
+  /// The same with the cost model's schedules, whatever the command line says.
+  std::vector<Result<LinearKernel>>
+  untunedKernels(const std::vector<Descriptor> &descriptors) const;
 
 private:
   CudaContext(Device device, Stream stream) : gpu(std::move(device)), queue(std::move(stream)) {}
+
+  using Choose = std::function<Result<std::optional<Schedule>>(const Descriptor &)>;
+  std::vector<Result<LinearKernel>> kernels(const std::vector<Descriptor> &descriptors,
+                                            const Choose &choose) const;
 
   Device gpu;
   Stream queue;

@@ -29,7 +29,7 @@ BenchRow measured() {
 
 TEST(BenchReport, ARowHoldsTimesRatesAndRatios) {
   const BenchRow row = measured();
-  const std::string text = benchTableRow({row.descriptor}, row);
+  const std::string text = BenchTable{{row.descriptor}}.row(row);
   for (const char *part : {"mma t64x8x128", "10.00", "9.50..11.25", " 3464 ", " 13.4 ",
                            "8.00   1.25", "5.00   2.00", "40.00   0.25", "20.00   0.50  marlin"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
@@ -39,16 +39,26 @@ TEST(BenchReport, ColumnsAlignWithTheirTitles) {
   BenchRow row = measured();
   row.dense.reset();
   row.peer.reset();
-  const std::string head = benchTableHead({row.descriptor}),
-                    text = benchTableRow({row.descriptor}, row);
+  const std::string head = BenchTable{{row.descriptor}}.head(),
+                    text = BenchTable{{row.descriptor}}.row(row);
   EXPECT_EQ(head.size(), text.size());
   EXPECT_NE(text.find("-      -"), std::string::npos);
+}
+
+TEST(BenchReport, TunedRunsShowTheDefaultsToo) {
+  BenchRow row = measured();
+  row.untuned = Timing{12.5, 12.0, 13.0};
+  const BenchTable table{{row.descriptor}, true};
+  EXPECT_EQ(table.head().size(), table.row(row).size());
+  EXPECT_NE(table.head().find("default us      x    floor us"), std::string::npos);
+  EXPECT_NE(table.row(row).find("12.50   0.80        8.00   1.25"), std::string::npos)
+      << table.row(row);
 }
 
 TEST(BenchReport, AFailedPointSaysWhyAndFailsTheRun) {
   BenchRow bad = measured();
   bad.error = makeError(Code::CompileFailed, "no luck");
-  EXPECT_NE(benchTableRow({bad.descriptor}, bad).find("FAILED: no luck"), std::string::npos);
+  EXPECT_NE(BenchTable{{bad.descriptor}}.row(bad).find("FAILED: no luck"), std::string::npos);
   EXPECT_TRUE(benchVerdict({measured()}).ok());
   const Status verdict = benchVerdict({measured(), bad});
   EXPECT_EQ(verdict.code(), Code::CompileFailed);
