@@ -10,12 +10,21 @@
 namespace gptqc {
 namespace {
 
-constexpr double kFamilyFactor = 4; // a family that the model sees further behind is not measured
+constexpr double kFallsBehind = 1.1; // of a schedule, from the point of its record to another
+constexpr double kFamilyFactor = 4;  // a family that the model sees further behind is not measured
 
 struct Ranked {
   Schedule schedule;
   double cycles;
 };
+
+/// How much slower than its own choice the model sees a schedule.
+double behindChoice(const Descriptor &point, const Target &target, const Schedule &schedule) {
+  const Result<Schedule> choice = CostModel::choose(point, target);
+  return choice.ok() ? CostModel::cycles(point, target, schedule) /
+                           CostModel::cycles(point, target, *choice)
+                     : 1;
+}
 
 } // namespace
 
@@ -49,9 +58,13 @@ std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &ta
 
 const TuningRecord *nearestLegal(const Records &records, const Descriptor &point,
                                  const Target &target) {
-  return records.nearest(point, target, [&](const Schedule &schedule) {
+  const TuningRecord *found = records.nearest(point, target, [&](const Schedule &schedule) {
     return ScheduleSpace::check(point, target, schedule).ok();
   });
+  if (found && behindChoice(point, target, found->schedule) >
+                   kFallsBehind * behindChoice(found->descriptor, target, found->schedule))
+    return nullptr;
+  return found;
 }
 
 } // namespace gptqc

@@ -14,7 +14,8 @@ namespace gptqc {
 std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &target,
                                        const std::vector<Schedule> &hints, int count);
 
-/// Records::nearest among the schedules that the compiler accepts for `point` today.
+/// Records::nearest among the schedules that the compiler accepts for `point` today; null when the
+/// cost model sees it fall behind its own choice there, as where tiles fill the GPU less well.
 const TuningRecord *nearestLegal(const Records &records, const Descriptor &point,
                                  const Target &target);
 

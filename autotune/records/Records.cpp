@@ -110,14 +110,13 @@ double distance(const Descriptor &a, const Descriptor &b) {
   };
   const auto tokens = [](const Descriptor &d) { return d.m.hi == kUnboundedM ? d.m.lo : d.m.hi; };
   const double ofTokens = octaves(tokens(a), tokens(b));
-  if (a.actOrder != b.actOrder || a.ragged != b.ragged || a.grouped() != b.grouped() ||
-      ofTokens > 1)
+  if (a.ragged != b.ragged || a.grouped() != b.grouped() || ofTokens > 1)
     return INFINITY;
-  constexpr double kNarrower = 0.5, kAttribute = 0.25;
+  constexpr double kNarrower = 0.5, kAttribute = 0.25, kPermuted = 1;
   return 2 * ofTokens + octaves(a.n, b.n) + octaves(a.k, b.k) + octaves(a.experts, b.experts) +
          kNarrower * std::abs(a.bits - b.bits) + kAttribute * (a.groupSize != b.groupSize) +
          kAttribute * (a.sym != b.sym) + kAttribute * (a.act != b.act) +
-         kAttribute * (a.siluMul != b.siluMul);
+         kAttribute * (a.siluMul != b.siluMul) + kPermuted * (a.actOrder != b.actOrder);
 }
 
 constexpr double kTooFar = 3;

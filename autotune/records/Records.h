@@ -52,10 +52,10 @@ public:
   /// of one with the same architecture. Of repeated measurements of a schedule the last counts.
   const TuningRecord *best(const Descriptor &descriptor, const Target &target) const;
 
-  /// Transfer: the fastest schedule that `legal` accepts of the most similar descriptor (activation
-  /// order, grouped or not, and M within a factor of two alike; then shape, bits, group size, ...
-  /// count) on the same architecture. Nothing when no record is close enough to be better than the
-  /// cost model.
+  /// Transfer: the fastest schedule that `legal` accepts of the most similar descriptor (grouped,
+  /// ragged or not alike, and M within a factor of two; then shape, bits, group size, activation
+  /// order, ... count) on the same architecture. Nothing when no record is close enough to be
+  /// better than the cost model.
   const TuningRecord *nearest(const Descriptor &descriptor, const Target &target,
                               const std::function<bool(const Schedule &)> &legal) const;
 

@@ -1,31 +1,14 @@
 // The model's judgement on made-up records: what counts, what stands in, what the page says.
 #include "autotune/ModelCheck.h"
 
-#include <gtest/gtest.h>
-
-#include "compiler/schedule/CostModel.h"
+#include "tests/autotune/MadeUpRecords.h"
 
 namespace gptqc {
 namespace {
 
-const Target kTarget = *Target::parse("sm_90a h200 sms132");
 const Descriptor kPoint = *Descriptor::parse("w4 g128 sym f16->f16 n4096 k4096 m1..1");
 constexpr const char *kOther = "mma t64x8x256 warps4 kwarps4 stages3";
 constexpr const char *kWorse = "simt t128x4x16 warps4 stages1";
-
-std::string line(const Descriptor &d, const std::string &schedule, double us,
-                 const char *build = "a") {
-  return fmt::format("{} | {} | {} | us={} spread=0 method=x build={}\n", d.print(),
-                     kTarget.print(), schedule, us, build);
-}
-
-Records parse(const std::string &text) {
-  Result<Records> records = Records::parse(text, "test");
-  EXPECT_TRUE(records.ok()) << records.status().message();
-  return *records;
-}
-
-std::string choiceOf(const Descriptor &d) { return CostModel::choose(d, kTarget)->print(); }
 
 TEST(ModelCheck, TheChoicesOwnTimeCountsTheLastOfSeveral) {
   const Records records = parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOther, 5) +

@@ -129,7 +129,8 @@ TEST(RecordsTest, NearestCarriesASchedule) {
   EXPECT_EQ(nearest("w4 g64 sym f16->f16 n5120 k4096 m1..1")->schedule, near.schedule);
   EXPECT_EQ(nearest("w4 g128 asym bf16->bf16 n8192 k7168 m1..1")->schedule, far.schedule);
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 m9..16"), nullptr) << "other M";
-  EXPECT_EQ(nearest("w4 g128 sym actorder f16->f16 n4096 k4096 m1..1"), nullptr);
+  EXPECT_EQ(nearest("w4 g128 sym actorder f16->f16 n6144 k4096 m1..1")->schedule, near.schedule);
+  EXPECT_EQ(nearest("w4 g96 sym actorder ragged f16->f16 n6144 k4096 m1..1"), nullptr);
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n64 k128 m1..1"), nullptr) << "too small to compare";
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 experts8 m1..1"), nullptr);
   const Descriptor wanted = *Descriptor::parse("w4 g128 sym f16->f16 n6144 k4096 m1..1");
