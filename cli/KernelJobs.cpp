@@ -15,7 +15,7 @@ void addLayerSource(CLI::App &command, LayerSource &source) {
   group->add_option("--descriptors", source.descriptorFile, "A file, one descriptor a line");
   group->require_option(1);
   command.add_flag("--fused", source.fused,
-                   "MODEL: also q/k/v and gate/up as one layer, as fusing runtimes use them");
+                   "MODEL: also q/k/v, gate/up and the experts of a block as one layer each");
 }
 
 void compileJobs(Compiler &compiler, std::vector<KernelJob> &jobs, unsigned threads,

@@ -8,6 +8,7 @@
 
 #include "autotune/Candidates.h"
 #include "cli/check/DescriptorFile.h"
+#include "cli/jobs/FusedLayers.h"
 #include "runtime/checkpoint/Checkpoint.h"
 #include "runtime/core/Log.h"
 #include "runtime/core/Parallel.h"
@@ -16,53 +17,17 @@
 namespace gptqc::cli {
 namespace {
 
-/// Modules of one block that runtimes run as one layer.
-struct Fusion {
-  std::vector<std::string_view> names;
-  bool siluMul;
-};
-
-std::vector<Fusion> fusions() {
-  return {{{"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, false},
-          {{"mlp.gate_proj", "mlp.up_proj"}, false},
-          {{"mlp.gate_proj", "mlp.up_proj"}, true}};
-}
-
-/// The fused layer of the block that the first module belongs to; nothing when a part is missing or
-/// differs from the first.
-std::optional<Descriptor> fusedDescriptor(const Checkpoint &checkpoint, const LayerInfo &first,
-                                          const Fusion &fusion) {
-  const std::string block = first.name.substr(0, first.name.size() - fusion.names[0].size());
-  Descriptor fused = first.descriptor;
-  for (size_t i = 1; i < fusion.names.size(); ++i) {
-    const LayerInfo *part = checkpoint.find(block + std::string(fusion.names[i]));
-    if (!part)
-      return std::nullopt;
-    Descriptor same = part->descriptor;
-    fused.sym = fused.sym && same.sym;
-    fused.bias = fused.bias || same.bias;
-    same.n = first.descriptor.n;
-    same.sym = first.descriptor.sym;
-    same.bias = first.descriptor.bias;
-    if (same != first.descriptor)
-      return std::nullopt;
-    fused.n += part->descriptor.n;
-  }
-  fused.siluMul = fusion.siluMul;
-  return fused.validate().ok() ? std::optional(fused.canonical()) : std::nullopt;
-}
-
 Result<std::vector<Descriptor>> layersOfModel(const LayerSource &source) {
   GPTQC_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(source.model));
   std::vector<Descriptor> layers;
+  std::vector<NamedLayer> modules;
   for (const LayerInfo &layer : checkpoint.layers()) {
     layers.push_back(layer.descriptor);
-    if (!source.fused)
-      continue;
-    for (const Fusion &fusion : fusions())
-      if (layer.name.ends_with(fusion.names[0]))
-        if (const auto fused = fusedDescriptor(checkpoint, layer, fusion))
-          layers.push_back(*fused);
+    modules.push_back({layer.name, layer.descriptor});
+  }
+  if (source.fused) {
+    const std::vector<Descriptor> fused = fusedLayers(modules);
+    layers.insert(layers.end(), fused.begin(), fused.end());
   }
   if (layers.empty())
     return makeError(Code::NotFound, "{}: there is no quantized layer to compile", source.model);

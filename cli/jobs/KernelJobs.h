@@ -16,7 +16,7 @@ struct LayerSource {
   std::string model;                    ///< folder of a GPTQ checkpoint
   std::vector<std::string> descriptors; ///< text forms
   std::string descriptorFile;
-  bool fused = false; ///< of a model: q/k/v and gate/up in one layer too
+  bool fused = false; ///< of a model: what runtimes run as one layer too (fusedLayers)
 };
 
 /// The distinct layers, canonical. Those of a model have m1..; a descriptor keeps its range.
