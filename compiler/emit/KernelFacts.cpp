@@ -116,6 +116,8 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   } else if (s.family == Family::Wgmma) {
     // Partial sums overlay the rings, so a block that splits k has one item.
     facts.persistent = s.splitK * s.kWarps == 1;
+    if (facts.persistent) // the last round is shared out by warpgroups
+      facts.tileN = 64 * TilePlan::of(d, s).warpNTiles;
     facts.cluster = s.splitK * s.multicast;
     facts.itemTiles = s.multicast;
     facts.itemsOverTokens = true;

@@ -21,15 +21,21 @@ GPTQC_DEVICE void wgmma_make_ring(const wgmma_ring<layer, tile> &ring) {
   mbarrier_fence_init();
 }
 
-/// The barrier behind which the ring of X may be used, by the cluster where it is shared. All
-/// threads call it.
-template <typename layer, typename tile> GPTQC_DEVICE void wgmma_begin() {
-  if constexpr (tile::multicast > 1) {
+/// Says that this thread has started, and made what it makes; wgmma_begin waits for all that are
+/// needed. Who fills a ring of its own block's waits for nobody.
+template <typename layer, typename tile> GPTQC_DEVICE void wgmma_arrive(bool feeds) {
+  if constexpr (tile::multicast > 1)
     cluster_arrive_relaxed();
+  else if (feeds)
+    named_barrier_arrive(1, wgmma_plan<layer, tile>::threads);
+}
+
+/// The barrier behind which the ring of X may be used, by the cluster where it is shared.
+template <typename layer, typename tile> GPTQC_DEVICE void wgmma_begin(bool feeds) {
+  if constexpr (tile::multicast > 1)
     cluster_wait();
-  } else {
-    block_barrier();
-  }
+  else if (!feeds)
+    named_barrier_sync(1, wgmma_plan<layer, tile>::threads);
 }
 
 /// Fills the ring of X for all items of the block, one slot of [m][64] after another; one lane. `x`
@@ -50,7 +56,7 @@ GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const lin
   ring_cursor<tile::stages> cursor;
   await_predecessors();
   for (int item = first_item<tile>(); item < items; item += item_step<tile>()) {
-    const int m = wgmma_item<layer, tile>(args, item).block_m * tile::m + first_row;
+    const int m = wgmma_item<layer, tile>(args, item, 0).block_m * tile::m + first_row;
     for (int block = first; block < last; ++block) {
       u8 *to = ring.slot(cursor.slot) + first_row * 128;
       mbarrier *full = ring.full(cursor.slot);
@@ -83,7 +89,8 @@ GPTQC_DEVICE void wgmma_feed(u8 *shared, const linear_args &args, const tensor_m
     wgmma_make_ring<layer, tile>(ring);
   }
   warp_barrier();
-  wgmma_begin<layer, tile>();
+  wgmma_arrive<layer, tile>(true);
+  wgmma_begin<layer, tile>(true);
   if (works)
     wgmma_fill_ring<layer, tile>(ring, args, x);
   warp_barrier();
@@ -100,103 +107,133 @@ template <typename layer, typename tile> struct wgmma_stream {
   using at = wgmma_place<tile>;
   static constexpr int unit_k = wgmma_unit<tile>::k;
   static constexpr bool whole_k = layer::padded_k % tile::k == 0;
-  static constexpr int pieces = layer::sym ? 2 : 3; // of 16 bytes in a row of scales
+  static constexpr int slot_bytes = plan::fragments * plan::unit_bytes;
+  // Whether the rows of scales of all n16 tiles follow each other as their columns do.
+  static constexpr u32 group_k = max_of(1, layer::group_steps) * 16;
+  static constexpr bool dense_groups = !layer::ragged && whole_k &&
+                                       (i64)layer::padded_groups * group_k == layer::padded_k &&
+                                       (group_k % unit_k == 0 || unit_k % group_k == 0);
 
-  u8 *base; // the warp's ring
+  u8 *shared;
+  int base;   // the warp's ring there, at the lane's 16 bytes of a chunk
+  int row_at; // from there to the lane's row of scales
   int n_group, k_group;
-  int first, last;             // rounds of an item
-  int item, items, round;      // next to copy
-  int copy_at, read_at;        // slots, in bytes
-  int n_tile[plan::fragments]; // packed n16 tile of that item
+  int first, last;              // rounds of an item
+  int item, items, round;       // next to copy; items that this warpgroup has a part in
+  int copy_at, read_at;         // slots, in bytes
+  u32 columns[plan::fragments]; // packed columns in front of the next unit, n16 tile by n16 tile
+  u32 groups[plan::fragments];  // the same in groups, of the tile's first; if they are not dense
+  const u8 *weights;            // at the lane's 16 bytes of a chunk
 
+  /// Takes the registers that the feeding warpgroup gave up and starts the copies of the first
+  /// units.
   __device__ __forceinline__ wgmma_stream(u8 *shared, const linear_args &args)
-      : base(shared + plan::weights_at + warp_id() * plan::warp_ring_bytes),
+      : shared(shared),
+        base(opaque(plan::weights_at + warp_id() * plan::warp_ring_bytes + lane_id() * 16)),
+        row_at(opaque(lane_id() / 4 * 2 - lane_id() * 16)),
         n_group(warpgroup_id() % plan::n_groups),
         k_group(plan::k_groups == 1 ? 0 : warpgroup_id() / plan::n_groups),
         first(first_k_tile<layer, tile>(at::split())), last(last_k_tile<layer, tile>(at::split())),
-        item(first_item<tile>()), items(wgmma_items<layer, tile>(args)), round(first), copy_at(0),
-        read_at(0) {
+        item(first_item<tile>()), round(last), copy_at(0), read_at(0),
+        weights(args.weights + lane_id() * 16) {
+    wgmma_arrive<layer, tile>(false);
     raise_registers<plan::consumer_registers>();
-    seek(args);
-#pragma unroll
+    const wgmma_walk<layer, tile> walk(args);
+    const int last_item = walk.whole + item;
+    items = last_item < walk.items() && !wgmma_item<layer, tile>(args, last_item, n_group).works
+                ? walk.whole
+                : walk.items();
+    item -= item_step<tile>();
+#pragma unroll 1
     for (int i = 0; i < tile::weight_stages - 1; ++i)
       copy_next(args);
   }
 
-  /// The block's local n16 tile that this warp has in fragment f.
-  __device__ __forceinline__ int local_tile(int f) const {
-    return (f * plan::n_groups + n_group) * 4 + warp_id() % 4;
+  /// The n16 tile of part `part` of the block's that a warp has in fragment f: gate and up rows of
+  /// the same columns lie two warps apart.
+  __device__ __forceinline__ static int part_tile(int group, int f) {
+    constexpr int tiles = 4 / layer::parts; // of a part in a warpgroup
+    return (f * plan::n_groups + group) * tiles + warp_id() % tiles;
   }
+  __device__ __forceinline__ static int part() { return layer::parts == 1 ? 0 : warp_id() % 4 / 2; }
 
-  /// Tiles behind the packed rows read the last one; their results are not stored.
-  __device__ __forceinline__ void seek(const linear_args &args) {
-    const int block_n = wgmma_item<layer, tile>(args, item).block_n;
+  /// Goes to the next item, if there is one. Tiles behind the packed rows read the last one; their
+  /// results are not stored.
+  __device__ __forceinline__ bool next_item(const linear_args &args) {
+    item += item_step<tile>();
+    if (item >= items) {
+      item = items;
+      return false;
+    }
+    const wgmma_item<layer, tile> next(args, item, n_group);
 #pragma unroll
-    for (int f = 0; f < plan::fragments; ++f)
-      n_tile[f] = min_of(packed_n_tile<layer, tile>(block_n, local_tile(f)),
-                         (int)(layer::padded_n / 16) - 1);
+    for (int f = 0; f < plan::fragments; ++f) {
+      const int tile_n = part() * plan::tiles_per_part + part_tile(next.n_group, f);
+      const u32 n_tile =
+          min_of(packed_n_tile<layer, tile>(next.block_n, tile_n), (int)(layer::padded_n / 16) - 1);
+      columns[f] = n_tile * (u32)layer::padded_k + first * tile::k + k_group * unit_k;
+      groups[f] = n_tile * layer::padded_groups;
+    }
+    round = first;
+    return true;
   }
 
   template <int width>
-  __device__ __forceinline__ void copy_plane(u8 *to, const linear_args &args, int row_tile) const {
+  __device__ __forceinline__ void copy_plane(u8 *to, const linear_args &args, int f) const {
     constexpr int chunk_k = 256 / width, chunks = unit_k / chunk_k;
-    constexpr int layer_chunks = (int)(layer::padded_k / chunk_k);
     static_assert(unit_k % chunk_k == 0, "a unit must hold whole chunks of every plane");
-    const int chunk = round * (tile::k / chunk_k) + k_group * chunks;
-    to += plane_offset<layer, width>((i64)16 * unit_k) + lane_id() * 16;
-    const u8 *from = args.weights + plane_offset<layer, width>(layer::padded_n * layer::padded_k) +
-                     ((i64)row_tile * layer_chunks + chunk) * 512 + lane_id() * 16;
+    to += plane_offset<layer, width>((i64)16 * unit_k);
+    const u8 *from = weights + plane_offset<layer, width>(layer::padded_n * layer::padded_k) +
+                     (u64)columns[f] * (2 * width);
+    const int k = round * tile::k + k_group * unit_k;
 #pragma unroll
     for (int c = 0; c < chunks; ++c) {
-      if (whole_k || chunk + c < layer_chunks)
+      if (whole_k || k + c * chunk_k < layer::padded_k)
         copy_async_16(to + c * 512, from + c * 512, 16);
       else // behind the packed columns: zeros
         copy_async_16(to + c * 512, args.weights, 0);
     }
   }
 
-  __device__ __forceinline__ void copy_scales(u8 *to, const linear_args &args, int row_tile) const {
-    const i64 row = (i64)row_tile * layer::padded_groups + first_group(args, round);
+  /// Copies `pieces` x 16 bytes; `to` and `from` are the lane's own first ones.
+  template <int pieces> __device__ __forceinline__ static void copy_pieces(u8 *to, const u8 *from) {
 #pragma unroll
-    for (int i = 0; i < plan::scale_rows * pieces; i += 32) {
-      const int j = i + lane_id(), r = j / pieces, piece = j % pieces;
-      if (j < plan::scale_rows * pieces) {
-        if (piece < 2)
-          copy_async_16(to + plan::scales_at + r * 32 + piece * 16,
-                        args.scales + (row + r) * 16 + piece * 8, 16);
-        else
-          copy_async_16(to + plan::zeros_at + r * 16, args.zeros + (row + r) * 16, 16);
-      }
-    }
+    for (int i = 0; i < pieces; i += 32)
+      if (i + lane_id() < pieces)
+        copy_async_16(to + i * 16, from + i * 16, 16);
+  }
+
+  __device__ __forceinline__ void copy_scales(u8 *to, const linear_args &args, int f) const {
+    const u32 row = dense_groups ? columns[f] / group_k : groups[f] + first_group(args, round);
+    const int lane = lane_id() * 16;
+    copy_pieces<2 * plan::scale_rows>(to + plan::scales_at,
+                                      (const u8 *)args.scales + lane + (u64)row * 32);
+    if constexpr (!layer::sym)
+      copy_pieces<plan::scale_rows>(to + plan::zeros_at, args.zeros + lane + (u64)row * 16);
   }
 
   __device__ __forceinline__ static int next_slot(int at) {
-    constexpr int bytes = plan::fragments * plan::unit_bytes;
-    return at == (tile::weight_stages - 1) * bytes ? 0 : at + bytes;
+    return at == (tile::weight_stages - 1) * slot_bytes ? 0 : at + slot_bytes;
   }
 
   /// Starts the copy of the next unit, if there is one, and closes its group.
   __device__ __forceinline__ void copy_next(const linear_args &args) {
-    if (item < items) {
+    if (round != last || next_item(args)) {
 #pragma unroll
       for (int f = 0; f < plan::fragments; ++f) {
-        u8 *to = base + copy_at + f * plan::unit_bytes;
+        u8 *to = shared + (base + copy_at) + f * plan::unit_bytes;
+        copy_scales(to, args, f);
         if constexpr (has_plane<layer::bits, 8>::value)
-          copy_plane<8>(to, args, n_tile[f]);
+          copy_plane<8>(to, args, f);
         if constexpr (has_plane<layer::bits, 4>::value)
-          copy_plane<4>(to, args, n_tile[f]);
+          copy_plane<4>(to, args, f);
         if constexpr (has_plane<layer::bits, 2>::value)
-          copy_plane<2>(to, args, n_tile[f]);
+          copy_plane<2>(to, args, f);
         if constexpr (has_plane<layer::bits, 1>::value)
-          copy_plane<1>(to, args, n_tile[f]);
-        copy_scales(to, args, n_tile[f]);
+          copy_plane<1>(to, args, f);
+        columns[f] += tile::k;
       }
-      if (++round == last) {
-        round = first;
-        item += item_step<tile>();
-        if (item < items)
-          seek(args);
-      }
+      ++round;
     }
     commit_copies();
     copy_at = next_slot(copy_at);
@@ -208,28 +245,32 @@ template <typename layer, typename tile> struct wgmma_stream {
     wait_copies<tile::weight_stages - 2>();
     warp_barrier();
     copy_next(args);
-    return base + read_at;
+    return current();
   }
-  /// The unit that is open.
-  __device__ __forceinline__ const u8 *current() const { return base + read_at; }
+  /// The lane's 16 bytes of the unit that is open.
+  __device__ __forceinline__ const u8 *current() const { return shared + (base + read_at); }
   __device__ __forceinline__ void close() { read_at = next_slot(read_at); }
 
   /// The first k16 step of the unit of round `kt`.
   __device__ __forceinline__ int first_step(int kt) const {
     return kt * (tile::k / 16) + k_group * (unit_k / 16);
   }
+  /// Whether scale_row is known when the kernel is compiled.
+  static constexpr bool fixed_rows =
+      !layer::ragged && (layer::group_steps % (unit_k / 16) == 0 ||
+                         (unit_k / 16 % max_of(1, layer::group_steps) == 0 && whole_k));
   /// The first row of scales of the unit; scale_rows from there on exist.
   __device__ __forceinline__ int first_group(const linear_args &args, int kt) const {
-    return min_of(group_of_step<layer>(args, first_step(kt)),
-                  layer::padded_groups - plan::scale_rows);
+    if constexpr (fixed_rows && whole_k)
+      return first_step(kt) / max_of(1, layer::group_steps);
+    else
+      return min_of(group_of_step<layer>(args, first_step(kt)),
+                    layer::padded_groups - plan::scale_rows);
   }
   /// Row in the unit's scales of its step `step`.
   __device__ __forceinline__ int scale_row(const linear_args &args, int kt, int step) const {
-    constexpr int steps = unit_k / 16;
-    if constexpr (!layer::ragged && layer::group_steps % steps == 0)
-      return 0;
-    else if constexpr (!layer::ragged && steps % max_of(1, layer::group_steps) == 0 && whole_k)
-      return step / layer::group_steps;
+    if constexpr (fixed_rows)
+      return step / max_of(1, layer::group_steps);
     else
       return group_of_step<layer>(args, first_step(kt) + step) - first_group(args, kt);
   }

@@ -32,29 +32,51 @@ template <> struct wgmma_type<bf16> {
   }
 };
 
-template <typename a, typename b> struct same_type {
-  static constexpr bool value = false;
-};
-template <typename a> struct same_type<a, a> {
-  static constexpr bool value = true;
-};
-
 /// Multiplies pairs of (code - zero point) by the scale of their row: one packed multiply when the
 /// scales have the type of the activations, else in fp32.
 template <typename act, typename scale> struct fragment_scale {
-  static constexpr bool packed = same_type<act, scale>::value;
-  static __device__ __forceinline__ u32 prepare(u16 bits) {
-    return packed ? both_halves(bits) : __float_as_uint(scale::to_float(bits));
+  using prepared = float;
+  static __device__ __forceinline__ prepared prepare(u16 bits) { return scale::to_float(bits); }
+  static __device__ __forceinline__ u32 apply(u32 pair, prepared s) {
+    return wgmma_type<act>::pack(act::to_float((u16)pair) * s,
+                                 act::to_float((u16)(pair >> 16)) * s);
   }
-  static __device__ __forceinline__ u32 apply(u32 pair, u32 prepared) {
-    if constexpr (packed) {
-      return act::mul2(pair, prepared);
-    } else {
-      const float s = __uint_as_float(prepared);
-      return wgmma_type<act>::pack(act::to_float((u16)pair) * s,
-                                   act::to_float((u16)(pair >> 16)) * s);
-    }
+};
+template <typename type> struct fragment_scale<type, type> {
+  using prepared = u32;
+  static __device__ __forceinline__ prepared prepare(u16 bits) { return both_halves(bits); }
+  static __device__ __forceinline__ u32 apply(u32 pair, prepared s) { return type::mul2(pair, s); }
+};
+/// An f16 scale is the sum of two bf16: high + low, which has three bits. The product with low is
+/// exact for codes of up to 5 bits, so that the result is the rounded product.
+template <> struct fragment_scale<bf16, f16> {
+  struct prepared {
+    u32 high, low;
+  };
+  static __device__ __forceinline__ prepared prepare(u16 bits) {
+    const float s = f16::to_float(bits);
+    const u32 high = pack_bf16x2(s, s);
+    const float rest = s - __uint_as_float(high & 0xffff0000u);
+    return {high, pack_bf16x2(rest, rest)};
   }
+  static __device__ __forceinline__ u32 apply(u32 pair, const prepared &s) {
+    return fma_bf16x2(pair, s.high, bf16::mul2(pair, s.low));
+  }
+};
+
+/// One scale for all of k multiplies the sums. Rounded into the weights it would shift all of a
+/// row's products alike, and the errors would add up.
+template <typename scale> struct late_scale {
+  using prepared = float;
+  static __device__ __forceinline__ prepared prepare(u16 bits) { return scale::to_float(bits); }
+  static __device__ __forceinline__ u32 apply(u32 pair, prepared) { return pair; }
+};
+
+template <bool condition, typename a, typename b> struct either {
+  using type = a;
+};
+template <typename a, typename b> struct either<false, a, b> {
+  using type = b;
 };
 
 /// What a consumer carries from block to block of k. Fragments are made one block ahead of the
@@ -66,27 +88,28 @@ template <typename layer, typename tile> struct wgmma_consumer {
   /// Whether the four steps of a block always share their scales.
   static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
   static constexpr int rows = one_row ? 1 : 4;
-  /// One scale for all of k multiplies the sums. Rounded into the weights it would shift all of a
-  /// row's products alike, and the errors would add up.
-  static constexpr bool late_scale = !layer::ragged && layer::padded_groups == 1;
-  using scaling = fragment_scale<act, typename layer::scale>;
+  static constexpr bool scales_late = !layer::ragged && layer::padded_groups == 1;
+  using scaling = typename either<scales_late, late_scale<typename layer::scale>,
+                                  fragment_scale<act, typename layer::scale>>::type;
   wgmma_ring<layer, tile> ring;
   wgmma_stream<layer, tile> stream;
   ring_cursor<tile::stages> x; // the next block of k of this warpgroup
   int used;                    // slot of X that the block before read, -1 at first
+  int item;                    // the next one
+  int begin;                   // first round of the current one
   weight_words<layer::bits, 4> words[plan::fragments];
-  u32 scales[plan::fragments][rows][2], zeros[plan::fragments][rows][2]; // rows r and r + 8
+  typename scaling::prepared scales[plan::fragments][rows][2]; // of rows r and r + 8
+  u32 zeros[plan::fragments][rows][2];
   u32 a[2][plan::fragments][4][4];
 
-  /// Takes the registers that the feeding warpgroup gave up and starts to copy weights, then waits
-  /// for the ring of X to exist.
+  /// Waits for the ring of X to exist when the stream of weights has started.
   __device__ __forceinline__ wgmma_consumer(u8 *shared, const linear_args &args)
-      : ring(shared), stream(shared, args), used(-1) {
+      : ring(shared), stream(shared, args), used(-1), item(first_item<tile>()) {
     x.advance(stream.k_group * plan::unit_blocks);
-    wgmma_begin<layer, tile>();
+    wgmma_begin<layer, tile>(false);
   }
 
-  __device__ __forceinline__ int first_round() const { return stream.first; }
+  __device__ __forceinline__ int first_round() const { return begin; }
   __device__ __forceinline__ int last_round() const { return stream.last; }
 
   /// Reads the words, scales and zero points of block `i` of the unit of round `kt`.
@@ -94,17 +117,18 @@ template <typename layer, typename tile> struct wgmma_consumer {
     const u8 *unit = i == 0 ? stream.open(args) : stream.current();
 #pragma unroll
     for (int f = 0; f < plan::fragments; ++f, unit += plan::unit_bytes) {
-      load_weights<layer, wgmma_unit<tile>, 4>(words[f], unit, 0, i * 4);
+      load_weights<layer, wgmma_unit<tile>, 4>(words[f], unit - lane_id() * 16, 0, i * 4);
+      if (one_row && stream.fixed_rows && i * 4 % layer::group_steps != 0 && i > 0)
+        continue; // the group of the block before
 #pragma unroll
       for (int r = 0; r < rows; ++r) {
         const int row = stream.scale_row(args, kt, i * 4 + r);
-        const u16 *scale = (const u16 *)(unit + plan::scales_at) + row * 16 + lane_id() / 4;
+        const u16 *scale = (const u16 *)(unit + stream.row_at + plan::scales_at) + row * 16;
 #pragma unroll
         for (int half = 0; half < 2; ++half)
-          scales[f][r][half] = late_scale ? __float_as_uint(layer::scale::to_float(scale[8 * half]))
-                                          : scaling::prepare(scale[8 * half]);
+          scales[f][r][half] = scaling::prepare(scale[8 * half]);
         if constexpr (!layer::sym) {
-          const u8 *zero = unit + plan::zeros_at + row * 16 + lane_id() / 4;
+          const u8 *zero = unit - lane_id() * 16 + plan::zeros_at + row * 16 + lane_id() / 4;
           zeros[f][r][0] = zero[0];
           zeros[f][r][1] = zero[8];
         }
@@ -123,27 +147,46 @@ template <typename layer, typename tile> struct wgmma_consumer {
       const zero_addends<layer::bits> addends = dequantizer<layer::bits, act>::addends(
           layer::sym ? middle : zeros[f][row][0], layer::sym ? middle : zeros[f][row][1]);
       dequantize<layer::bits, act, 4>(to[f][s], words[f], addends, 0, s);
-      if constexpr (!late_scale) {
 #pragma unroll
-        for (int r = 0; r < 4; ++r)
-          to[f][s][r] = scaling::apply(to[f][s][r], scales[f][row][r & 1]);
-      }
+      for (int r = 0; r < 4; ++r)
+        to[f][s][r] = scaling::apply(to[f][s][r], scales[f][row][r & 1]);
     }
   }
 
-  /// Gives the slot of X that finished wgmma read back to those who load it.
-  __device__ __forceinline__ void release_x() {
+  /// Gives a slot of X back to those who load it.
+  __device__ __forceinline__ void release_x(int slot) {
     const int lane = lane_id();
-    if (used >= 0 && lane < tile::multicast) {
+    if (lane < tile::multicast) {
       if constexpr (tile::multicast > 1)
-        mbarrier_arrive_at(ring.empty(used), wgmma_place<tile>::split() * tile::multicast + lane);
+        mbarrier_arrive_at(ring.empty(slot), wgmma_place<tile>::split() * tile::multicast + lane);
       else
-        mbarrier_arrive(ring.empty(used));
+        mbarrier_arrive(ring.empty(slot));
     }
   }
 
-  /// Before the first round of an item.
+  /// The slot of block `i` of the round, where slots that no round wraps in are an offset.
+  __device__ __forceinline__ int slot_of(int i) const {
+    return plan::whole_rounds ? x.slot + i : x.slot;
+  }
+  /// To the next block, behind block `i` of the round.
+  __device__ __forceinline__ void advance_x(int i) {
+    constexpr int others = (plan::k_groups - 1) * plan::unit_blocks;
+    if (i == plan::unit_blocks - 1)
+      x.advance((plan::whole_rounds ? plan::unit_blocks : 1) + others);
+    else if (!plan::whole_rounds)
+      x.advance();
+  }
+
+  /// Before the first round of an item. One without work for this warpgroup has no rounds: its X
+  /// passes by.
   __device__ __forceinline__ void start(const linear_args &args) {
+    const bool works = item < stream.items;
+    item += item_step<tile>();
+    begin = works ? stream.first : stream.last;
+    if (!works) {
+      pass_x();
+      return;
+    }
     load_block(args, stream.first, 0);
 #pragma unroll
     for (int s = 0; s < 4; ++s)
@@ -151,30 +194,48 @@ template <typename layer, typename tile> struct wgmma_consumer {
     load_block(args, stream.first, 1);
   }
 
+  __device__ __forceinline__ void pass_x() {
+    for (int kt = stream.first; kt < stream.last; ++kt)
+      for (int i = 0; i < plan::unit_blocks; ++i) {
+        mbarrier_wait(ring.full(slot_of(i)), x.parity);
+        release_x(slot_of(i));
+        advance_x(i);
+      }
+  }
+
   /// sums[f] += W X for the unit of round `kt`; `last` ends the item's rounds. Returns with
   /// products in flight.
   __device__ __forceinline__ void round(float (&sums)[plan::fragments][tile::m / 2],
                                         const linear_args &args, int kt) {
+    // Groups of wgmma of a block: two where each takes long.
+    constexpr int parts = tile::m <= 64 ? 1 : 2, steps = 4 / parts;
+    u64 b = wgmma_descriptor(ring.slot(x.slot));
 #pragma unroll
     for (int i = 0; i < plan::unit_blocks; ++i) {
-      mbarrier_wait(ring.full(x.slot), x.parity);
-      const u64 b = wgmma_descriptor(ring.slot(x.slot));
+      const int slot = slot_of(i);
+      mbarrier_wait(ring.full(slot), x.parity);
 #pragma unroll
-      for (int half = 0; half < 4; half += 2) {
+      for (int part = 0; part < 4; part += steps) {
         wgmma_fence();
 #pragma unroll
-        for (int s = half; s < half + 2; ++s)
+        for (int s = part; s < part + steps; ++s)
 #pragma unroll
           for (int f = 0; f < plan::fragments; ++f)
             wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
         wgmma_commit();
-        wgmma_wait<2>(); // this half of the block before: its fragments are free
-        dequantize_step(a[(i + 1) & 1], half);
-        dequantize_step(a[(i + 1) & 1], half + 1);
+        wgmma_wait<parts>(); // this part of the block before: its fragments are free
+#pragma unroll
+        for (int s = part; s < part + steps; ++s)
+          dequantize_step(a[(i + 1) & 1], s);
       }
-      release_x();
-      used = x.slot;
-      x.advance(i == plan::unit_blocks - 1 ? 1 + (plan::k_groups - 1) * plan::unit_blocks : 1);
+      if (i > 0 || used >= 0)
+        release_x(used);
+      used = slot;
+      advance_x(i);
+      if (plan::whole_rounds)
+        b += plan::x_stage_bytes / 16;
+      else if (i + 1 < plan::unit_blocks)
+        b = wgmma_descriptor(ring.slot(x.slot));
       if (i + 2 < plan::unit_blocks)
         load_block(args, kt, i + 2);
       else if (kt + 1 < stream.last)
@@ -188,14 +249,15 @@ template <typename layer, typename tile> struct wgmma_consumer {
 #pragma unroll
     for (int f = 0; f < plan::fragments; ++f)
       wgmma_pin(sums[f]);
-    if constexpr (late_scale) {
+    if constexpr (scales_late) {
 #pragma unroll
       for (int f = 0; f < plan::fragments; ++f)
 #pragma unroll
         for (int i = 0; i < tile::m / 2; ++i)
-          sums[f][i] *= __uint_as_float(scales[f][0][i % 4 / 2]);
+          sums[f][i] *= scales[f][0][i % 4 / 2];
     }
-    release_x();
+    if (used >= 0)
+      release_x(used);
     used = -1;
   }
 };

@@ -52,6 +52,8 @@ template <typename layer, typename tile> struct wgmma_plan {
   static constexpr int shares = tile::split_k * k_groups;     // partial sums of a tile
   static constexpr int m_tiles = tile::m / 8;
   static constexpr int share_tiles = (m_tiles + shares - 1) / shares; // m8 tiles that one adds up
+  // Whether a round's slots of X follow each other: then the ring wraps between rounds only.
+  static constexpr bool whole_rounds = tile::stages % (tile::k / 64) == 0;
 
   // A unit of one fragment: planes, scales, zero points.
   static constexpr int scale_rows =
@@ -83,7 +85,6 @@ template <typename layer, typename tile> struct wgmma_plan {
                 "a slot of X is always one warpgroup's: parities tell two rounds apart");
   static_assert(unit_blocks % 2 == 0, "fragments are double-buffered by the block of k");
   static_assert(tile::m % (8 * tile::multicast) == 0, "parts of X must be whole swizzle atoms");
-  static_assert(layer::parts == 1 || fragments % 2 == 0, "gate and up rows meet in one thread");
 };
 
 /// A place in a ring of `stages` slots and the parity of the ring's current round.
@@ -123,22 +124,73 @@ template <typename tile> struct wgmma_place {
   }
 };
 
+/// How the clusters share the items: whole rounds of one item each, then what is left in
+/// warpgroups' shares of an item, spread over all blocks, so that all end at about the same time.
+/// The warpgroups of a cluster have the same tokens.
+template <typename layer, typename tile> struct wgmma_walk {
+  using plan = wgmma_plan<layer, tile>;
+  static constexpr int per_item = plan::n_groups * tile::multicast; // shares
+  int m_blocks;
+  int whole;  // items of whole rounds
+  int shares; // of all items that are left
+  int block;  // shares that a block has in the last round
+
+  __device__ __forceinline__ explicit wgmma_walk(const linear_args &args)
+      : m_blocks((args.m + tile::m - 1) / tile::m) {
+    whole = plan::n_items * m_blocks;
+    shares = 0, block = 1;
+    if constexpr (plan::shares == 1) { // else each cluster has one item
+      const u32 items = whole, clusters = item_step<tile>();
+      const u32 left = items < clusters ? items : items % clusters;
+      whole -= left;
+      shares = left * per_item;
+#pragma unroll
+      for (u32 i = 1; i < plan::n_groups; ++i) // left * n_groups / clusters, rounded up
+        block += left * plan::n_groups > i * clusters;
+      while (m_blocks > 1 && plan::n_groups % block != 0)
+        ++block;
+    }
+  }
+  /// Behind the last item of this block's cluster.
+  __device__ __forceinline__ int items() const {
+    const int cluster = first_item<tile>();
+    return whole + (cluster * block * tile::multicast < shares ? cluster + 1 : 0);
+  }
+};
+
 template <typename layer, typename tile> GPTQC_DEVICE int wgmma_items(const linear_args &args) {
-  return wgmma_plan<layer, tile>::n_items * ((args.m + tile::m - 1) / tile::m);
+  return wgmma_walk<layer, tile>(args).items();
 }
 
-/// Which tile of the output an item is for this block: `raster` token blocks at a time, they run
-/// fastest, so blocks that share weights run at the same time and X is read once per group.
+/// Which tile of the output an item is for warpgroup `group` along the rows of a block: `raster`
+/// token blocks at a time, they run fastest, so blocks that share weights run at the same time and
+/// X is read once per group.
 template <typename layer, typename tile> struct wgmma_item {
-  int block_n, block_m;
-  __device__ __forceinline__ wgmma_item(const linear_args &args, int item) {
+  int block_n, block_m, n_group;
+  bool works; // false in a last round with fewer shares than warpgroups
+  __device__ __forceinline__ wgmma_item(const linear_args &args, int item, int group) {
     using plan = wgmma_plan<layer, tile>;
-    const int m_blocks = (args.m + tile::m - 1) / tile::m;
-    constexpr int group_items = tile::raster * plan::n_items;
-    const int group = item / group_items, in_group = item % group_items;
-    const int height = min_of((int)tile::raster, m_blocks - group * tile::raster);
-    block_m = group * tile::raster + in_group % height;
-    block_n = in_group / height * tile::multicast + wgmma_place<tile>::row_tile();
+    using walk_type = wgmma_walk<layer, tile>;
+    const walk_type walk(args);
+    const int row_tile = wgmma_place<tile>::row_tile();
+    int within = row_tile * plan::n_groups + group;
+    works = true;
+    if (item >= walk.whole) {
+      const int share = ((item - walk.whole) * tile::multicast + row_tile) * walk.block + group;
+      works = group < walk.block && share < walk.shares;
+      item = walk.whole + share / walk_type::per_item;
+      within = share % walk_type::per_item;
+    }
+    constexpr int raster_items = tile::raster * plan::n_items;
+    const int raster = item / raster_items, in_raster = item % raster_items;
+    const int height = min_of((int)tile::raster, walk.m_blocks - raster * tile::raster);
+    // Divisions by what is not known are slow, and stand in front of everything else.
+    const int column = height == 1              ? in_raster
+                       : height == tile::raster ? in_raster / (int)tile::raster
+                                                : in_raster / max_of(1, height);
+    block_m = raster * tile::raster + in_raster - column * height;
+    block_n = column * tile::multicast + within / plan::n_groups;
+    n_group = within % plan::n_groups;
   }
 };
 

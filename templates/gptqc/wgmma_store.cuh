@@ -118,64 +118,135 @@ GPTQC_DEVICE void wgmma_load_bias(float (&bias)[2], const linear_args &args, int
   }
 }
 
+/// What a warp stores an n16 tile with.
+template <typename layer, typename tile> struct wgmma_tile_store {
+  using out_type = wgmma_type<typename layer::out>;
+  u8 *staging;     // of the warp
+  u8 *matrices;    // of the lane: rows 0-7 and 8-15 of an m8 tile, then of the next
+  int tokens;      // that exist, from the first tile on
+  wgmma_output to; // of the fragment
+  float bias[layer::parts][2];
+
+  __device__ __forceinline__ wgmma_tile_store(const linear_args &args, u8 *shared,
+                                              const wgmma_item<layer, tile> &item, int first_tile) {
+    using plan = wgmma_plan<layer, tile>;
+    const int lane = lane_id();
+    staging = shared + plan::staging_at + warp_id() * plan::staging_bytes;
+    matrices = staging + lane / 8 % 2 * 576 + (lane / 16 * 8 + lane % 8) * 16;
+    tokens =
+        min_of(args.m - item.block_m * tile::m - first_tile * 8, (plan::m_tiles - first_tile) * 8);
+  }
+
+  /// Goes to fragment `f`.
+  __device__ __forceinline__ void open(const linear_args &args, const wgmma_item<layer, tile> &item,
+                                       int first_tile, int f) {
+    using plan = wgmma_plan<layer, tile>;
+    constexpr int columns = (int)(layer::n / layer::parts);
+    const int column = (item.block_n * plan::tiles_per_part +
+                        wgmma_stream<layer, tile>::part_tile(item.n_group, f)) *
+                       16;
+    const int lane_column = column + lane_id() % 2 * 8;
+    const int first_token = item.block_m * tile::m + first_tile * 8;
+    to.to = args.y + (first_token + lane_id() / 2) * args.ldy + lane_column;
+    to.rows = min_of(8, columns - lane_column);
+    to.vector = ((u64)args.y | (u64)(args.ldy * 2)) % 16 == 0 && to.rows == 8;
+    if constexpr (layer::bias)
+#pragma unroll
+      for (int part = 0; part < layer::parts; ++part)
+        wgmma_load_bias<layer>(bias[part], args, part, column);
+  }
+
+  /// Adds the bias to a value of part `part`: element i % 4 of m8 tile i / 4.
+  __device__ __forceinline__ float biased(float sum, int part, int i) const {
+    return layer::bias ? sum + bias[part][i % 4 / 2] : sum;
+  }
+
+  /// Stages two m8 tiles, `at` m8 tiles into the buffer.
+  __device__ __forceinline__ void stage(const float (&y)[8], int at) const {
+    const u32 pairs[4] = {out_type::pack(y[0], y[1]), out_type::pack(y[2], y[3]),
+                          out_type::pack(y[4], y[5]), out_type::pack(y[6], y[7])};
+    stmatrix_x4_transposed(matrices + at * 128, pairs);
+  }
+
+  /// Stores what is staged: up to `count` tokens from token `first` on.
+  __device__ __forceinline__ void store(const linear_args &args, int first, int count) const {
+    warp_barrier();
+    wgmma_store_staged<layer>(to, staging, args.ldy, first, min_of(tokens - first, count));
+    warp_barrier();
+  }
+};
+
 /// Finishes and stores `tiles` m8 tiles, from the block's `first_tile` on, of this warp's rows:
-/// bias, silu_mul (gate and up rows are fragments f and f + fragments / 2), conversion,
-/// transposition through the warp's staging buffer.
+/// bias, conversion, transposition through the warp's staging buffer.
 template <typename layer, typename tile, int tiles>
 GPTQC_DEVICE void wgmma_store(const linear_args &args,
                               const float (&sums)[wgmma_plan<layer, tile>::fragments][tiles * 4],
-                              u8 *shared, const wgmma_consumer<layer, tile> &consumer,
-                              const wgmma_item<layer, tile> &item, int first_tile) {
-  using plan = wgmma_plan<layer, tile>;
-  using out_type = wgmma_type<typename layer::out>;
-  constexpr int outputs = plan::fragments / layer::parts;
-  constexpr int columns = (int)(layer::n / layer::parts);
-  const int lane = lane_id(), first_token = item.block_m * tile::m + first_tile * 8;
-  const int tokens = min_of(args.m - first_token, (plan::m_tiles - first_tile) * 8);
-  const bool aligned = ((u64)args.y | (u64)(args.ldy * 2)) % 16 == 0;
-  u8 *staging = shared + plan::staging_at + warp_id() * plan::staging_bytes;
-  // Matrices: rows 0-7 and 8-15 of an m8 tile, then of the next.
-  u8 *matrices = staging + lane / 8 % 2 * 576 + (lane / 16 * 8 + lane % 8) * 16;
+                              u8 *shared, const wgmma_item<layer, tile> &item, int first_tile) {
+  wgmma_tile_store<layer, tile> out(args, shared, item, first_tile);
 #pragma unroll
-  for (int f = 0; f < outputs; ++f) {
-    const int column = (item.block_n * plan::tiles_per_part + consumer.stream.local_tile(f)) * 16;
-    const int lane_column = column + lane % 2 * 8;
-    wgmma_output out;
-    out.to = args.y + (first_token + lane / 2) * args.ldy + lane_column;
-    out.rows = min_of(8, columns - lane_column);
-    out.vector = aligned && out.rows == 8;
-    float bias[2], up_bias[2];
-    if constexpr (layer::bias)
-      wgmma_load_bias<layer>(bias, args, 0, column);
-    if constexpr (layer::bias && layer::parts == 2)
-      wgmma_load_bias<layer>(up_bias, args, 1, column);
-    const auto value = [&](int i) { // of the thread's element i % 4 of m8 tile i / 4
-      float sum = sums[f][i];
-      if constexpr (layer::bias)
-        sum += bias[i % 4 / 2];
-      if constexpr (layer::parts == 2) {
-        float up = sums[f + outputs][i];
-        if constexpr (layer::bias)
-          up += up_bias[i % 4 / 2];
-        sum = silu(sum) * up;
-      }
-      return sum;
-    };
+  for (int f = 0; f < wgmma_plan<layer, tile>::fragments; ++f) {
+    out.open(args, item, first_tile, f);
 #pragma unroll
     for (int j = 0; j < tiles; j += 4) { // 32 tokens
 #pragma unroll
       for (int p = j; p < min_of(j + 4, tiles); p += 2) {
         const int q = min_of(p + 1, tiles - 1); // an odd last tile is staged twice, stored once
-        const u32 pairs[4] = {out_type::pack(value(4 * p), value(4 * p + 1)),
-                              out_type::pack(value(4 * p + 2), value(4 * p + 3)),
-                              out_type::pack(value(4 * q), value(4 * q + 1)),
-                              out_type::pack(value(4 * q + 2), value(4 * q + 3))};
-        stmatrix_x4_transposed(matrices + (p - j) * 128, pairs);
+        float y[8];
+#pragma unroll
+        for (int i = 0; i < 8; ++i)
+          y[i] = out.biased(sums[f][i < 4 ? 4 * p + i : 4 * q + i - 4], 0, i);
+        out.stage(y, p - j);
       }
-      warp_barrier();
-      wgmma_store_staged<layer>(out, staging, args.ldy, j * 8,
-                                min_of(tokens - j * 8, min_of(tiles - j, 4) * 8));
-      warp_barrier();
+      out.store(args, j * 8, min_of(tiles - j, 4) * 8);
+    }
+  }
+}
+
+/// The same for silu_mul: of 32 tokens the warp with the gate rows finishes the first 16, the one
+/// with the up rows of the same columns the others; they hand each other the sums for them.
+template <typename layer, typename tile, int tiles>
+GPTQC_DEVICE void
+wgmma_store_gated(const linear_args &args,
+                  const float (&sums)[wgmma_plan<layer, tile>::fragments][tiles * 4], u8 *shared,
+                  const wgmma_item<layer, tile> &item, int first_tile) {
+  using plan = wgmma_plan<layer, tile>;
+  wgmma_tile_store<layer, tile> out(args, shared, item, first_tile);
+  const bool up = wgmma_stream<layer, tile>::part() == 1;
+  const int partner = up ? -2 * plan::staging_bytes : 2 * plan::staging_bytes;
+  f32x4 *mine = (f32x4 *)out.staging + lane_id();
+  const f32x4 *theirs = (const f32x4 *)(out.staging + partner) + lane_id();
+  const int barrier = 2 + warp_id() / 4 * 2 + warp_id() % 2; // of the two warps
+#pragma unroll
+  for (int f = 0; f < plan::fragments; ++f) {
+    out.open(args, item, first_tile, f);
+#pragma unroll
+    for (int j = 0; j < tiles; j += 4) {
+      float kept[8];
+#pragma unroll
+      for (int t = 0; t < 2; ++t) { // tiles behind the last one are not stored
+        const float *low = sums[f] + 4 * min_of(j + t, tiles - 1);
+        const float *high = sums[f] + 4 * min_of(j + t + 2, tiles - 1);
+        float sent[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+          kept[4 * t + i] = up ? high[i] : low[i];
+          sent[i] = up ? low[i] : high[i];
+        }
+        mine[t * 32] = {sent[0], sent[1], sent[2], sent[3]};
+      }
+      named_barrier_sync(barrier, 64);
+      const f32x4 other[2] = {theirs[0], theirs[32]};
+      named_barrier_sync(barrier, 64);
+      float y[8];
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        const f32x4 &v = other[i / 4];
+        const float from = i % 4 == 0 ? v.x : i % 4 == 1 ? v.y : i % 4 == 2 ? v.z : v.w;
+        y[i] = silu(out.biased(up ? from : kept[i], 0, i)) * out.biased(up ? kept[i] : from, 1, i);
+      }
+      out.stage(y, 0);
+      const int first = j * 8 + (up ? 16 : 0);
+      out.store(args, first, min_of(tiles * 8 - first, 16));
     }
   }
 }
@@ -187,14 +258,21 @@ wgmma_store_item(const linear_args &args,
                  const float (&sums)[wgmma_plan<layer, tile>::fragments][tile::m / 2], u8 *shared,
                  const wgmma_consumer<layer, tile> &consumer, int index) {
   using plan = wgmma_plan<layer, tile>;
-  const wgmma_item<layer, tile> item(args, index);
+  const wgmma_item<layer, tile> item(args, index, consumer.stream.n_group);
+  if (!item.works)
+    return;
   if constexpr (plan::shares > 1) {
     float total[plan::fragments][plan::share_tiles * 4];
     int first_tile;
     wgmma_exchange<layer, tile>(total, sums, shared, consumer, &first_tile);
-    wgmma_store<layer, tile, plan::share_tiles>(args, total, shared, consumer, item, first_tile);
+    if constexpr (layer::parts == 2)
+      wgmma_store_gated<layer, tile, plan::share_tiles>(args, total, shared, item, first_tile);
+    else
+      wgmma_store<layer, tile, plan::share_tiles>(args, total, shared, item, first_tile);
+  } else if constexpr (layer::parts == 2) {
+    wgmma_store_gated<layer, tile, plan::m_tiles>(args, sums, shared, item, 0);
   } else {
-    wgmma_store<layer, tile, plan::m_tiles>(args, sums, shared, consumer, item, 0);
+    wgmma_store<layer, tile, plan::m_tiles>(args, sums, shared, item, 0);
   }
 }
 

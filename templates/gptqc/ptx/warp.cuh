@@ -15,6 +15,13 @@ static __device__ __forceinline__ int shuffle_xor(int value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
+/// The value, in a register: what the compiler knows of it ends here, so that it neither takes a
+/// sum apart nor computes it again where it is used.
+GPTQC_DEVICE int opaque(int value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 } // namespace gptqc
 
 #endif // GPTQC_TEMPLATES_PTX_WARP_CUH

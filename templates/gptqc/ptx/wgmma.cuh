@@ -12,10 +12,13 @@
 namespace gptqc {
 
 /// Describes B as [n][64] 16-bit elements in 128-byte rows with the 128-byte swizzle (as
-/// tma_load_2d writes them), 1024-byte aligned. Adding 2 s addresses the columns 16s..16s+15.
+/// tma_load_2d writes them), 1024-byte aligned. Adding 2 s addresses the columns 16s..16s+15,
+/// adding x what lies 16 x bytes behind.
 GPTQC_DEVICE u64 wgmma_descriptor(const void *shared) {
   const u64 address = (u32)__cvta_generic_to_shared(shared);
-  return (address >> 4 & 0x3fff) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+  u64 descriptor = (address >> 4 & 0x3fff) | 1ull << 16 | 64ull << 32 | 1ull << 62;
+  asm("" : "+l"(descriptor)); // else what is added to it becomes three instructions
+  return descriptor;
 }
 
 /// Orders this warpgroup's accesses to the registers of D and A before the wgmma that follow.

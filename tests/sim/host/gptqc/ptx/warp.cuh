@@ -14,6 +14,8 @@ inline float shuffle_xor(float value, int mask) {
 }
 inline int shuffle_xor(int value, int mask) { return (int)sim::shuffleXor((unsigned)value, mask); }
 
+inline int opaque(int value) { return value; }
+
 } // namespace gptqc
 
 #endif // GPTQC_TEMPLATES_PTX_WARP_CUH
