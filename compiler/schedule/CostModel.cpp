@@ -202,42 +202,77 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
          (s.splitK > 1 ? kCluster : 0);
 }
 
-/// What dequantizing 64 rows x 64 columns takes of an SM, measured at 4 bits: less where more
-/// warpgroups, that do not all share the same rows, overlap it.
-double wgmmaDequantize(const Descriptor &d, const Schedule &s) {
-  const double base = s.tileN > 64 && s.warps == 16 ? 168 : 196;
-  return base * (0.8 + 0.05 * d.bits + (d.sym ? 0 : 0.1)) * (d.scales == d.act ? 1.0 : 1.6);
+/// What 64 rows x 64 columns of k take of an SM beside their products: dequantizing, and what
+/// comes with each round.
+double wgmmaDequantize(const Descriptor &d, const TilePlan &plan) {
+  const double round = 240.0 / plan.warpSteps;
+  const double scales = d.scales == d.act ? 1.0 : d.act == DType::BF16 ? 1.3 : 1.6;
+  return (95 * (0.8 + 0.05 * d.bits + (d.sym ? 0 : 0.1)) + round) * scales;
 }
 
-/// Measured on an H200, 24 schedules of each point: 64 rows x 64 columns of k cost the tensor cores
-/// about 2 cycles a token, and not less than dequantizing them and what comes with each wgmma.
+/// How the kernel shares the items: rounds in which all warpgroups along the rows have work, and
+/// how many of a block have some in the last one (0: there is none).
+struct WgmmaRounds {
+  double whole = 0, last = 0;
+};
+WgmmaRounds wgmmaRounds(const Schedule &s, double items, double clusters, double tokenBlocks) {
+  if (s.splitK * s.kWarps > 1)
+    return {std::ceil(items / clusters), 0};
+  const int warpgroups = s.warps / 4;
+  const double groups = warpgroups, whole = std::floor(items / clusters);
+  double last = std::ceil((items - whole * clusters) * groups / clusters);
+  while (tokenBlocks > 1 && last > 0 && std::fmod(groups, last) != 0)
+    ++last;
+  return {whole, last};
+}
+
+/// Fitted to measurements on an H200: 64 rows x 64 columns of k cost the tensor cores about 2
+/// cycles a token, beside which little else is issued, and a warpgroup's chain of waits takes its
+/// time however few there are.
 double wgmmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 5400;   // launch, first bytes of X
+  constexpr double kFixed = 5000;   // launch, first bytes of X
   constexpr double kPortBytes = 48; // per cycle into an SM, whoever loads
   // Of every 32 bytes from L2: they delay others, and take power from the tensor cores.
   constexpr double kDisturb = 0.1;
-  constexpr double kShallow = 1250; // a round trip, where X of one k tile fills the ring
+  constexpr double kShallow = 20; // for each slot of X that a warpgroup has less than so many
+  constexpr double kDeep = 8;
+  constexpr double kWrap = 15;      // of each block, where the ring may wrap within a round
+  constexpr double kChain = 400;    // of a warpgroup, less its products
+  constexpr double kMulticast = 30; // of a block's slot of X, to be free in all blocks
   constexpr double kItem = 1500, kOutputs = 8;
-  constexpr double kExchange = 500, kRefill = 4300;
+  constexpr double kExchange = 200, kRefill = 4300;
   const TilePlan plan = TilePlan::of(d, s);
-  const int cluster = s.splitK * s.multicast;
-  const bool exchanges = s.splitK * s.kWarps > 1;
-  const double items = std::ceil(double(plan.layout.paddedN) / s.tileN / s.multicast) *
-                       std::ceil(tokensOf(d) / s.tileM);
+  const int cluster = s.splitK * s.multicast, shares = s.splitK * s.kWarps;
+  const bool exchanges = shares > 1;
+  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
+  const double items = std::ceil(double(plan.layout.paddedN) / s.tileN / s.multicast) * tokenBlocks;
   // Pairs fit everywhere; larger clusters leave SMs of a cluster's neighborhood over.
   const double clusters = std::floor(t.plannedSmCount() * (cluster > 2 ? 0.91 : 1.0) / cluster);
-  const double rounds = std::ceil(items / clusters);
+  const WgmmaRounds rounds = wgmmaRounds(s, items, clusters, tokenBlocks);
   const double blocks = std::ceil(double(plan.kTiles) / s.splitK) * s.tileK / 64;
-  const double fragment = std::max(2.15 * s.tileM, wgmmaDequantize(d, s) + 1.2 * s.tileM);
-  const double weights = double(s.tileN) * 8 * d.bits, x = double(plan.activationBytes);
-  const double shallow = s.stages * 64 < 2 * s.tileK ? kShallow * 64 / s.tileK : 0;
-  const double block = std::max(fragment * s.tileN / 64, (weights + x) / kPortBytes) +
-                       kDisturb * (weights + x / s.multicast) / 32 + shallow;
+  const double fragment = std::max(2.35 * s.tileM, wgmmaDequantize(d, plan) + 1.9 * s.tileM);
+  const double weights = 64.0 * 8 * d.bits * plan.warpNTiles, x = double(plan.activationBytes);
+  const double shallow = kShallow * std::max(0.0, kDeep - double(s.stages) / s.kWarps) *
+                             std::min(1.0, 128.0 / s.tileM) +
+                         (s.stages * 64 % s.tileK == 0 ? 0 : kWrap);
+  // A 64-column block of so many warpgroups; those along k take theirs side by side.
+  const auto block = [&](double groups) {
+    const double rows = groups / s.kWarps;
+    const double chain = kChain + 2.0 * s.tileM + (plan.warpNTiles - 1) * fragment;
+    return std::max({fragment * plan.warpNTiles * rows, chain / s.kWarps,
+                     (weights * rows + x) / kPortBytes}) +
+           kDisturb * (weights * rows + x / s.multicast) / 32 + shallow +
+           kMulticast * (s.multicast - 1);
+  };
   const double outputs = double(s.tileN) * s.tileM;
-  const double exchange = exchanges ? kExchange + outputs / 8 : 0;
-  const double refill = exchanges ? (rounds - 1) * kRefill : 0; // blocks of one item each
-  return kFixed + (cluster - 1) * 900 + refill +
-         rounds * (blocks * block + kItem + outputs / kOutputs + exchange);
+  const double exchange =
+      exchanges ? kExchange * shares + outputs / 8 * std::max(1.0, shares / 2.0) : 0;
+  const double ends = kItem + outputs / kOutputs + exchange;
+  const double refill = exchanges ? (rounds.whole - 1) * kRefill : 0; // blocks of one item each
+  const int warpgroups = s.warps / 4;
+  const double all = rounds.whole * (blocks * block(warpgroups) + ends);
+  const double rest = rounds.last > 0 ? blocks * block(rounds.last) + ends : 0;
+  return kFixed + (cluster - 1) * 900 + refill + all + rest;
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {

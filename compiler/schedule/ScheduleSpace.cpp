@@ -127,7 +127,7 @@ Status checkWgmmaTile(const Descriptor &d, const Schedule &s) {
   if (s.warps % 4 != 0 || consumers < 1 || consumers > 4 || consumers % s.kWarps != 0 ||
       s.mWarps != 1)
     return refuse(s, "wgmma has 4, 8, 12 or 16 warps, kwarps warpgroups of them along k");
-  const int rows = 64 * (consumers / s.kWarps) * (d.siluMul ? 2 : 1);
+  const int rows = 64 * (consumers / s.kWarps);
   if (s.tileN % rows != 0 || s.tileN > 512)
     return refuse(s, "the weight rows must be a multiple of {}, 512 at most", rows);
   if (s.tileM > 256 || s.tileM % 8 != 0 || (s.tileM > 64 && s.tileM % 32 != 0))
@@ -249,22 +249,27 @@ void appendWgmma(const Descriptor &d, const Target &t, Schedule s, std::vector<S
   if (d.m.hi < kManyTokens)
     return;
   s.family = Family::Wgmma;
+  // Of each tile, with deeper and deeper rounds, the two deepest rings of X that leave weights
+  // three slots.
+  const auto appendRings = [&](int unitK) {
+    s.tileK = s.kWarps * unitK;
+    int kept = 0;
+    for (int stages : {16, 12, 10, 8, 6, 5, 4}) {
+      s.stages = stages;
+      if (kept < 2 && ScheduleSpace::check(d, t, s).ok() && TilePlan::of(d, s).weightStages >= 3) {
+        found.push_back(s);
+        ++kept;
+      }
+    }
+  };
   for (const Shape &shape : kShapes)
     for (int tileM : {16, 32, 64, 96, 128, 192, 256})
       for (int splitK : {1, 2})
         for (int multicast : {1, 2}) {
           s.tileN = shape.tileN, s.warps = shape.warps, s.kWarps = shape.kWarps, s.tileM = tileM;
-          s.tileK = shape.kWarps * std::max(128, chunkK(d.bits));
           s.splitK = splitK, s.multicast = multicast;
-          int kept = 0; // the deepest rings of X that leave weights three slots
-          for (int stages : {16, 12, 10, 8, 6, 5, 4}) {
-            s.stages = stages;
-            if (kept < 2 && ScheduleSpace::check(d, t, s).ok() &&
-                TilePlan::of(d, s).weightStages >= 3) {
-              found.push_back(s);
-              ++kept;
-            }
-          }
+          for (int unitK = std::max(128, chunkK(d.bits)); unitK <= 512; unitK *= 2)
+            appendRings(unitK);
         }
 }
 
