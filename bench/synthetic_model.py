@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A Llama with random weights, for timing whole-model quantization: a folder that `gptqc quantize` takes.
 
-    synthetic_model.py -o DIR [--shape llama2-7b] [--rows 128] [--seqlen 2048]
+    synthetic_model.py -o DIR [--shape llama2-7b] [--layers N] [--rows 128] [--seqlen 2048]
 
 Writes config.json, one safetensors file a block, and calibration.safetensors (random token ids [rows, seqlen]). Needs
 torch and safetensors; on a machine with a GPU the 13 GB of a 7B model take half a minute.
@@ -24,10 +24,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("-o", "--output", required=True)
     parser.add_argument("--shape", choices=SHAPES, default="llama2-7b")
+    parser.add_argument("--layers", type=int, help="default: those of the shape")
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--seqlen", type=int, default=2048)
     arguments = parser.parse_args()
     hidden, intermediate, layers, heads, kv_heads, vocabulary = SHAPES[arguments.shape]
+    layers = arguments.layers or layers
     os.makedirs(arguments.output, exist_ok=True)
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": hidden,
               "intermediate_size": intermediate, "num_hidden_layers": layers, "num_attention_heads": heads,

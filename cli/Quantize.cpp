@@ -111,9 +111,15 @@ Result<TokenRows> calibrationRows(const Options &options) {
 }
 
 void printPhases(const GptqModelReport &report) {
-  fmt::print("forward {}, Hessians {}, solver {}, writing {}; {} calibration tokens\n",
-             formatSeconds(report.forwardSeconds), formatSeconds(report.hessianSeconds),
-             formatSeconds(report.solveSeconds), formatSeconds(report.writeSeconds), report.tokens);
+  const CalibrationSeconds &s = report.seconds;
+  fmt::print("{} calibration tokens; reading {:.2f} s, forward {:.2f}, Hessians {:.2f}, factors "
+             "{:.2f}, layers {:.2f}",
+             report.tokens, s.load, s.forward, s.hessian, s.factor, s.solve);
+  if (report.peakDeviceBytes > 0)
+    fmt::print(" (column loop {:.2f})", s.columns);
+  fmt::print(", waiting for the disk {:.2f}\n", report.writeSeconds);
+  if (report.peakDeviceBytes > 0)
+    fmt::print("peak device memory {}\n", formatBytes(report.peakDeviceBytes));
 }
 
 Status gptq(Options options) {
@@ -134,7 +140,6 @@ Status gptq(Options options) {
   std::unique_ptr<SolverDevice> device;
   if (options.device == "cuda") {
     GPTQC_ASSIGN(device, openSolverDevice());
-    options.gptq.stageSolver = device->stageSolver();
     GPTQC_ASSIGN(options.gptq.calibration, device->calibration());
   }
   std::unique_ptr<Progress> progress;

@@ -32,12 +32,10 @@ public:
     return solution;
   }
 
-  StageSolverFactory stageSolver() override { return cudaStageSolver(*solver); }
-
   Result<CalibrationFactory> calibration() override {
     GPTQC_ASSIGN(const KernelImage image,
                  context->supportImage(ModelKernels::kFile, ModelKernels::kEntry));
-    return cudaCalibration(context->device(), image);
+    return cudaCalibration(*solver, context->device(), image);
   }
 
 private:

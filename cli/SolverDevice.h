@@ -5,7 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "runtime/solver/StageSolver.h"
 #include "runtime/solver/quantize/Calibration.h"
 
 namespace gptqc::cli {
@@ -20,9 +19,7 @@ public:
   virtual Result<LayerSolution> solve(std::span<const float> weights, int64_t n, int64_t k,
                                       const Hessian &hessian, const SolverOptions &options,
                                       std::string &times) = 0;
-  /// Borrows this.
-  virtual StageSolverFactory stageSolver() = 0;
-  /// The model's own forward pass on the same GPU. Borrows this.
+  /// A model's forward pass and its layers on the GPU. Borrows this.
   virtual Result<CalibrationFactory> calibration() = 0;
 };
 

@@ -110,12 +110,11 @@ nb::dict gptq(const nb::dict &given, const nb::dict &options, const Array &calib
     cpu.blas = Blas::builtin(output.threads);
     if (context) {
       GPTQC_ASSIGN(CudaSolver *const solver, context->solver());
-      settings.stageSolver = cudaStageSolver(*solver);
       const Device &device = context->device();
       GPTQC_ASSIGN(const KernelImage image, context->dispatcher()->store().support(
                                                 ModelKernels::kFile, ModelKernels::kEntry,
                                                 device.target(), device.info().driverVersion));
-      settings.calibration = cudaCalibration(device, image);
+      settings.calibration = cudaCalibration(*solver, device, image);
     }
     return quantizeWithGptq(
         output.model, output.folder, rows, settings, cpu,

@@ -1,13 +1,15 @@
 // The library is column-major: it sees our matrices transposed.
 #include "runtime/device/Cublas.h"
 
+#include <algorithm>
+
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
 namespace {
 
 // Values of the cuBLAS and CUDA enums.
-constexpr int kNoTranspose = 0, kTranspose = 1, kSideRight = 1, kLower = 0, kNonUnit = 0,
+constexpr int kNoTranspose = 0, kTranspose = 1, kSideLeft = 0, kLower = 0, kNonUnit = 0,
               kReal32F = 0, kReal16F = 2, kReal16BF = 14, kCompute32F = 68, kDefaultAlgorithm = -1;
 
 struct Api {
@@ -79,15 +81,23 @@ Status Cublas::product(DType type, const DeviceMatrix &x, const DeviceMatrix &w,
 }
 
 Status Cublas::addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const {
+  // Panels of rows as far as the diagonal: with p of them (p + 1) / 2p of the whole product.
+  constexpr int64_t kPanel = 2048, kMostPanels = 8, kTile = 256;
   const ContextScope scope(state->stream.device());
   const float one = 1;
-  const int k = int(x.columns);
-  return check(state->api.cublasGemmEx(state->handle, kNoTranspose, kTranspose, k, k, int(x.rows),
-                                       &one, pointer(x.data), typeOf(type), int(x.stride),
-                                       pointer(x.data), typeOf(type), int(x.stride), &one,
-                                       const_cast<void *>(pointer(sum)), kReal32F, k, kCompute32F,
-                                       kDefaultAlgorithm),
-               "cublasGemmEx");
+  const int64_t k = x.columns, panels = std::clamp<int64_t>(k / kPanel, 1, kMostPanels);
+  const int64_t step = (k + panels * kTile - 1) / (panels * kTile) * kTile;
+  for (int64_t first = 0; first < k; first += step) {
+    const int64_t end = std::min(first + step, k);
+    GPTQC_TRY(check(
+        state->api.cublasGemmEx(state->handle, kNoTranspose, kTranspose, int(end), int(end - first),
+                                int(x.rows), &one, pointer(x.data), typeOf(type), int(x.stride),
+                                pointer(x.data + uint64_t(first * 2)), typeOf(type), int(x.stride),
+                                &one, const_cast<void *>(pointer(sum + uint64_t(first * k * 4))),
+                                kReal32F, int(k), kCompute32F, kDefaultAlgorithm),
+        "cublasGemmEx"));
+  }
+  return Status();
 }
 
 Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
@@ -104,9 +114,9 @@ Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
 Status Cublas::solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const {
   const ContextScope scope(state->stream.device());
   const float one = 1;
-  return check(state->api.cublasStrsm_v2(state->handle, kSideRight, kLower, kTranspose, kNonUnit,
-                                         int(rows), int(n), &one, floats(u), int(n), floats(b),
-                                         int(rows)),
+  return check(state->api.cublasStrsm_v2(state->handle, kSideLeft, kLower, kNoTranspose, kNonUnit,
+                                         int(n), int(rows), &one, floats(u), int(n), floats(b),
+                                         int(n)),
                "cublasStrsm");
 }
 

@@ -27,13 +27,13 @@ public:
   /// Y[M,N] = X[M,K] W[N,K]^T, X and W of `type`; Y too, or fp32 when `wide`.
   Status product(DType type, const DeviceMatrix &x, const DeviceMatrix &w, const DeviceMatrix &y,
                  bool wide = false) const;
-  /// S[K,K] += X[M,K]^T X, S in fp32 without gaps. Products of 16-bit numbers are exact in fp32.
+  /// The lower triangle of S[K,K] += X[M,K]^T X, S in fp32 without gaps; some of what lies above
+  /// changes too. Products of 16-bit numbers are exact in fp32.
   Status addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const;
 
   /// C[m,n] -= A[m,k] B[k,n], all fp32.
   Status subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b, const DeviceMatrix &c) const;
-  /// X U = B in place of B[rows,n], which is stored by columns ([n,rows] in memory), for an upper
-  /// triangular U[n,n]; fp32 without gaps.
+  /// X U = B in place of B[rows,n], for an upper triangular U[n,n]; fp32 without gaps.
   Status solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const;
 
 private:

@@ -35,6 +35,14 @@ Result<DeviceBuffer> DeviceBuffer::upload(const Device &device, const void *data
   return buffer;
 }
 
+Status DeviceBuffer::reserve(const Device &on, int64_t bytes) {
+  if (size >= bytes)
+    return Status();
+  *this = DeviceBuffer(); // before the new memory is taken
+  GPTQC_ASSIGN(*this, allocate(on, bytes));
+  return Status();
+}
+
 DeviceBuffer::DeviceBuffer(DeviceBuffer &&other) noexcept
     : device(std::move(other.device)), pointer(std::exchange(other.pointer, 0)),
       size(std::exchange(other.size, 0)) {}

@@ -34,12 +34,19 @@ public:
   CuDevicePtr address() const { return pointer; }
   int64_t bytes() const { return size; }
 
+  /// Makes room for so many bytes, undefined then; memory that suffices stays.
+  Status reserve(const Device &device, int64_t bytes);
+
   /// Synchronous copies; the range must lie inside the buffer (InvalidArgument).
   Status write(const void *data, int64_t bytes, int64_t offset = 0);
   Status read(void *data, int64_t bytes, int64_t offset = 0) const;
   template <typename T> Result<std::vector<T>> download() const {
-    std::vector<T> values(size_t(size) / sizeof(T));
-    GPTQC_TRY(read(values.data(), int64_t(values.size() * sizeof(T))));
+    return download<T>(size / int64_t(sizeof(T)));
+  }
+  /// The first `count` elements.
+  template <typename T> Result<std::vector<T>> download(int64_t count) const {
+    std::vector<T> values(static_cast<size_t>(count));
+    GPTQC_TRY(read(values.data(), count * int64_t(sizeof(T))));
     return values;
   }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/checkpoint/HfFolder.h"
 #include "runtime/core/QuantizedMatrix.h"
 #include "runtime/cpu/Matrix.h"
 #include "runtime/model/ModelConfig.h"
@@ -14,20 +15,21 @@
 
 namespace gptqc {
 
-/// How the weights of quantized layers are held; those of dense ones are always fp32.
+/// How weights are held; those of dense layers are fp32 in the first two forms.
 enum class WeightForm {
   Dense,  ///< dequantized to fp32: for batches
   Packed, ///< for the CPU executor: for generation, which is bound by memory
-  Codes   ///< as a checkpoint holds them: for a GPU
+  Stored  ///< as the files hold them, codes or floats of any type: for a GPU
 };
 
 /// Y = X W^T + bias. Weights may be replaced between passes (the solver does).
 struct LinearWeights {
   std::string name;        ///< of the module, e.g. "model.layers.0.self_attn.q_proj"
-  Matrix weight;           ///< [N, K]; empty when packed or codes
+  Matrix weight;           ///< [N, K]; empty when packed, codes or stored
   std::vector<float> bias; ///< [N]; empty: none, or inside `packed` or `codes`
   std::shared_ptr<const PackedLinear> packed;
   std::shared_ptr<const QuantizedMatrix> codes;
+  TensorRef stored; ///< [N, K] in a mapped file, finite; empty in other forms
 };
 
 /// Weights of a norm; both empty where the model has none.
@@ -50,6 +52,7 @@ struct Block {
 /// of attention; up and gate; down. `stage` is 0..kStages-1.
 inline constexpr int kStages = 4;
 std::span<const Role> rolesOf(const ModelConfig &config, int stage);
+int stageOf(Role role);
 
 } // namespace gptqc
 

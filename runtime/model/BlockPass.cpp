@@ -31,6 +31,10 @@ BlockPass::BlockPass(const CpuContext &cpu, const ModelConfig &config, const Blo
   applyNorm(cpu, config.norm, config.normEpsilon, block.attentionNorm, x, current.ref());
 }
 
+int stageOf(Role role) {
+  return role <= Role::Query ? 0 : role == Role::AttentionOutput ? 1 : role <= Role::Gate ? 2 : 3;
+}
+
 std::span<const Role> BlockPass::readers() const { return rolesOf(config, stage); }
 
 Matrix BlockPass::apply(Role role) const {

@@ -2,6 +2,7 @@
 #include "runtime/model/Model.h"
 
 #include <cmath>
+#include <cstring>
 
 #include "runtime/checkpoint/FloatTensor.h"
 #include "runtime/core/Float16.h"
@@ -41,6 +42,31 @@ Status readEndTokens(const std::filesystem::path &directory, ModelConfig &facts)
   if (!ends.empty())
     facts.endTokens = ends;
   return Status();
+}
+
+/// Whether no exponent has all bits set.
+template <typename Bits> bool allFinite(std::span<const uint8_t> bytes, Bits exponent) {
+  bool found = false;
+  for (size_t i = 0; i < bytes.size() / sizeof(Bits); ++i) {
+    Bits bits = 0;
+    std::memcpy(&bits, bytes.data() + i * sizeof(Bits), sizeof(Bits));
+    found |= (bits & exponent) == exponent;
+  }
+  return !found;
+}
+
+/// False for types that are no float, too.
+bool allFinite(const TensorRef &tensor) {
+  switch (tensor.info->type) {
+  case ElementType::F16:
+    return allFinite<uint16_t>(tensor.bytes(), 0x7c00);
+  case ElementType::BF16:
+    return allFinite<uint16_t>(tensor.bytes(), 0x7f80);
+  case ElementType::F32:
+    return allFinite<uint32_t>(tensor.bytes(), 0x7f800000);
+  default:
+    return false;
+  }
 }
 
 Status checkFinite(std::span<const float> values) {
@@ -178,7 +204,7 @@ Result<LinearWeights> Model::loadQuantized(const LayerInfo &layer, WeightForm fo
     GPTQC_ASSIGN(linear.packed, PackedLinear::create(matrix));
     return linear;
   }
-  if (form == WeightForm::Codes)
+  if (form == WeightForm::Stored)
     linear.codes = std::make_shared<const QuantizedMatrix>(std::move(matrix));
   else
     linear.weight = dequantize(matrix);
@@ -189,6 +215,10 @@ Result<LinearWeights> Model::loadLinear(const std::string &module, WeightForm fo
   LinearWeights linear;
   if (const LayerInfo *layer = checkpoint ? checkpoint->find(module) : nullptr) {
     GPTQC_ASSIGN(linear, loadQuantized(*layer, form));
+  } else if (const TensorRef &tensor = *hf.find(module + ".weight");
+             form == WeightForm::Stored && allFinite(tensor)) {
+    linear.name = module;
+    linear.stored = tensor;
   } else {
     const std::string name = module + ".weight";
     linear.name = module;
@@ -245,21 +275,28 @@ Result<Matrix> Model::embed(std::span<const int32_t> tokens, BatchShape shape) c
     return invalidArgument("{} tokens: the model has learned {} positions; use shorter sequences",
                            shape.firstPosition + shape.length, facts.positions);
   Matrix x(int64_t(tokens.size()), facts.hidden);
-  std::vector<float> position(size_t(facts.hidden));
-  for (size_t i = 0; i < tokens.size(); ++i) {
+  for (size_t i = 0; i < tokens.size(); ++i)
     if (tokens[i] < 0 || tokens[i] >= facts.vocabulary)
       return invalidArgument("token id {} at position {} is outside the vocabulary of {}",
                              tokens[i], i, facts.vocabulary);
-    const std::span<float> row(x.ref().row(int64_t(i)), size_t(facts.hidden));
-    GPTQC_TRY(loadFloats(table, int64_t(tokens[i]) * facts.hidden, row));
+  const auto load = [&](const TensorRef &tensor, int64_t row, std::span<float> out) {
+    return loadFloats(tensor, row * facts.hidden, out);
+  };
+  std::vector<float> probe(size_t(facts.hidden));
+  GPTQC_TRY(load(table, 0, probe)); // what can fail is the tensor's type
+  if (positions)
+    GPTQC_TRY(load(*positions, 0, probe));
+  parallelForRows(x.rows, resolveThreads(0), [&](int64_t i) {
+    const std::span<float> row(x.ref().row(i), size_t(facts.hidden));
+    (void)load(table, tokens[size_t(i)], row);
     if (!positions)
-      continue;
-    const int64_t at =
-        architecture->positionOffset + shape.firstPosition + int64_t(i) % shape.length;
-    GPTQC_TRY(loadFloats(*positions, at * facts.hidden, position));
+      return;
+    std::vector<float> learned(row.size());
+    (void)load(*positions, architecture->positionOffset + shape.firstPosition + i % shape.length,
+               learned);
     for (size_t j = 0; j < row.size(); ++j)
-      row[j] += position[j];
-  }
+      row[j] += learned[j];
+  });
   return x;
 }
 

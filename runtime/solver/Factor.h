@@ -31,6 +31,12 @@ struct Factor {
 /// Always succeeds for a finite H; the rungs of the ladder are in Factor.cpp.
 Factor factorHessian(const Hessian &hessian, const SolverOptions &options, const Blas &blas);
 
+/// Whether layers with these options can share a factor.
+inline bool shareFactor(const SolverOptions &a, const SolverOptions &b) {
+  return a.damp == b.damp && a.groupSize == b.groupSize && a.actOrder == b.actOrder &&
+         a.staticGroups == b.staticGroups && a.actGroupAware == b.actGroupAware;
+}
+
 /// The factor of the last rung: H is taken for diagonal.
 Factor diagonalFactor(const Factor &factor, const SolverOptions &options);
 

@@ -10,7 +10,6 @@ namespace gptqc {
 
 RowSamples RowSamples::take(std::span<const float> weights, int64_t n, const Factor &factor,
                             const SolverOptions &options) {
-  constexpr int64_t kMostRows = 64;
   const int64_t k = factor.k, rows = std::min(n, kMostRows);
   const ColumnOrder &order = factor.order;
   RowSamples samples;

@@ -12,6 +12,7 @@ namespace gptqc {
 /// Up to 64 rows, evenly spaced. For a matrix D of rows like these, ||D inverse(U)||^2 =
 /// tr(D H D^T) is the power of D x over the calibration inputs.
 struct RowSamples {
+  static constexpr int64_t kMostRows = 64;
   int64_t rows = 0;
   std::vector<float> signal;     ///< [K,rows] by position: W itself
   std::vector<float> difference; ///< [K,rows]: W minus W rounded to nearest in the same groups

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "runtime/core/Float16.h"
@@ -179,19 +180,31 @@ int64_t blockEnd(const ColumnOrder &order, int64_t begin, const SolverOptions &o
   return end;
 }
 
-Status checkLayer(std::span<const float> weights, int64_t n, int64_t k, const Factor &factor,
-                  const SolverOptions &options) {
+Status checkSizes(int64_t n, int64_t k, const Factor &factor) {
   if (factor.k != k)
     return invalidArgument("H is {0} x {0}, W has {1} columns", factor.k, k);
-  if (n < 1 || k < 1 || int64_t(weights.size()) != n * k)
+  if (n < 1 || k < 1)
+    return invalidArgument("the weight is {} x {}; it needs rows and columns", n, k);
+  return Status();
+}
+
+float largestWeight(const SolverOptions &options) {
+  return options.scales == ScaleMode::F32 ? std::numeric_limits<float>::max()
+                                          : 65504.0f * float((1 << options.bits) - 1) / 2;
+}
+
+Status checkLayer(std::span<const float> weights, int64_t n, int64_t k, const Factor &factor,
+                  const SolverOptions &options) {
+  GPTQC_TRY(checkSizes(n, k, factor));
+  if (int64_t(weights.size()) != n * k)
     return invalidArgument("the weight has {} values, {} x {} are needed", weights.size(), n, k);
-  const float largest = 65504.0f * float((1 << options.bits) - 1) / 2;
+  const float largest = largestWeight(options);
   for (int64_t row = 0; row < n; ++row)
     for (int64_t column = 0; column < k; ++column) {
       const float value = weights[size_t(row * k + column)];
       if (!std::isfinite(value))
         return invalidArgument("row {} of the weight holds a value that is not finite", row);
-      if (options.scales == ScaleMode::Stored && std::abs(value) > largest)
+      if (std::abs(value) > largest)
         return invalidArgument("row {} of the weight reaches {}, too large for an f16 scale", row,
                                value);
     }
@@ -205,15 +218,17 @@ bool isFinite(const LayerSolution &solution) {
 }
 
 std::vector<float> LayerSolution::dequantize() const {
+  constexpr int64_t kRows = 32; // at a time, so that both sides stay in the cache
   std::vector<float> q(size_t(n * k));
-  for (int64_t column = 0; column < k; ++column) {
-    const int64_t group = groupIndex[size_t(column)];
-    for (int64_t row = 0; row < n; ++row) {
-      const size_t grid = size_t(group * n + row);
-      q[size_t(row * k + column)] =
-          scales[grid] * float(int(codes[size_t(column * n + row)]) - int(zeros[grid]));
+  for (int64_t first = 0; first < n; first += kRows)
+    for (int64_t column = 0; column < k; ++column) {
+      const int64_t group = groupIndex[size_t(column)];
+      for (int64_t row = first; row < std::min(n, first + kRows); ++row) {
+        const size_t grid = size_t(group * n + row);
+        q[size_t(row * k + column)] =
+            scales[grid] * float(int(codes[size_t(column * n + row)]) - int(zeros[grid]));
+      }
     }
-  }
   return q;
 }
 

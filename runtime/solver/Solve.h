@@ -50,6 +50,9 @@ Result<QuantizedMatrix> toMatrix(const LayerSolution &solution, const SolverOpti
 /// Where the block of columns that starts at position `begin` ends: after kSolverBlock columns, and
 /// with groupRefresh before the next group, whose grid needs all updates.
 int64_t blockEnd(const ColumnOrder &order, int64_t begin, const SolverOptions &options);
+Status checkSizes(int64_t n, int64_t k, const Factor &factor);
+/// The largest weight that the scales reach.
+float largestWeight(const SolverOptions &options);
 /// Sizes that fit, weights that are finite and within the reach of the scales.
 Status checkLayer(std::span<const float> weights, int64_t n, int64_t k, const Factor &factor,
                   const SolverOptions &options);

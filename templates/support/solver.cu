@@ -1,25 +1,31 @@
 // GPTQ on the GPU: the kernels around the Cholesky chain, the grids, and the column loop. Rows of W
 // are independent, so a warp owns some rows through all columns of a block.
+#include "gptqc/ptx/atomic.cuh"
+#include "gptqc/ptx/block.cuh"
+#include "gptqc/ptx/warp.cuh"
 #include "gptqc/types.cuh"
 
 using namespace gptqc;
 
 /// What all kernels here take; fields that a kernel does not name are ignored.
 struct solver_args {
-  const float *hessian;  // [K][K]
-  const int *column;     // [K] of a position
-  const int *group;      // [K] of a position
-  const int *by_group;   // [K] positions, group by group
-  const int *starts;     // [G + 1] into by_group
-  const float *diagonal; // [K] by column; 0: dead
-  float *upper;          // [K][K] by position: J H J, then U
-  const void *source;    // [N][K] W as it came, by column
-  float *weights;        // [N][K] by position
-  float *errors;         // [N][128]
-  u8 *codes;             // [K][N] by column
-  float *scales;         // [G][N]
-  u8 *zeros;             // [G][N]
-  float *loss;           // [N]
+  const float *hessian; // [K][K], of which the lower triangle counts
+  const int *column;    // [K] of a position
+  const int *group;     // [K] of a position
+  const int *by_group;  // [K] positions, group by group
+  const int *starts;    // [G + 1] into by_group
+  float *diagonal;      // [K] by column; not above 0: dead
+  float *upper;         // [K][K] by position: J H J, then U
+  const void *source;   // [N][K] W as it came, by column
+  float *weights;       // [N][K] by position
+  float *errors;        // [N][128]
+  u8 *codes;            // [K][N] by column
+  float *scales;        // [G][N]
+  u8 *zeros;            // [G][N]
+  float *loss;          // [N]
+  float *samples;       // [2 * sampled][K] by position: rows of W, then what rounding them loses
+  u16 *quantized;       // [N][K] by column
+  u32 *rejected;        // number of weights that are not finite or beyond `limit`
   i64 n, k;
   i64 begin;       // first position of the block, or first group
   int columns;     // of the block, <= 128
@@ -27,37 +33,53 @@ struct solver_args {
   int max_code;
   int sym, mse, stored, zero_from_one;
   float mean, extra; // of the live diagonal; damping
+  float scale;       // of the Hessian
+  float limit;
+  int sampled;        // rows of `samples` and of its second half
+  int quantized_type; // 1: f16, 2: bf16
   int reserved;
 };
-static_assert(sizeof(solver_args) == 176, "must match SolverArgs");
+static_assert(sizeof(solver_args) == 216, "must match SolverArgs");
 
 constexpr int kBlockColumns = 128, kRowsPerWarp = 4, kWarps = 8, kThreads = 32 * kWarps;
 constexpr int kParts = kBlockColumns / 32;
 
-GPTQC_DEVICE float lane_value(float value, int lane) {
-  return __shfl_sync(0xffffffffu, value, lane);
-}
 GPTQC_DEVICE float warp_sum(float value) {
   for (int offset = 16; offset > 0; offset >>= 1)
-    value += __shfl_xor_sync(0xffffffffu, value, offset);
+    value += shuffle_xor(value, offset);
   return value;
 }
 
-/// J H J in the order of quantization, dead columns as in a unit matrix. Grid: ceil(K/256) x K.
+/// The diagonal of H. Grid: ceil(K/256).
+extern "C" __global__ void __launch_bounds__(kThreads)
+    hessian_diagonal(const __grid_constant__ solver_args args) {
+  const i64 i = (i64)blockIdx.x * kThreads + threadIdx.x;
+  if (i < args.k)
+    args.diagonal[i] = args.scale * args.hessian[i * args.k + i];
+}
+
+/// The upper triangle of J H J in the order of quantization, dead columns as in a unit matrix.
+/// Grid: ceil(K/256) x min(K, 65535).
 extern "C" __global__ void __launch_bounds__(kThreads)
     reverse_hessian(const __grid_constant__ solver_args args) {
-  const i64 j = (i64)blockIdx.x * kThreads + threadIdx.x, i = blockIdx.y;
+  const i64 j = (i64)blockIdx.x * kThreads + threadIdx.x;
   if (j >= args.k)
     return;
-  const i64 row = args.column[args.k - 1 - i], column = args.column[args.k - 1 - j];
-  const bool dead = !(args.diagonal[row] > 0) || !(args.diagonal[column] > 0);
-  args.upper[i * args.k + j] = dead ? 0.0f : args.hessian[row * args.k + column];
+  const i64 column = args.column[args.k - 1 - j];
+  for (i64 i = blockIdx.y; i <= j; i += gridDim.y) {
+    const i64 row = args.column[args.k - 1 - i];
+    const bool dead = !(args.diagonal[row] > 0) || !(args.diagonal[column] > 0);
+    const i64 at = max_of(row, column) * args.k + min_of(row, column);
+    args.upper[i * args.k + j] = dead ? 0.0f : args.scale * args.hessian[at];
+  }
 }
 
 /// The lower triangle from the upper one, and the damped diagonal. Grid: ceil(K/32) x ceil(K/32).
+/// Shared memory: a tile of floats.
 extern "C" __global__ void __launch_bounds__(kThreads)
     damp_hessian(const __grid_constant__ solver_args args) {
-  __shared__ float tile[32][33];
+  GPTQC_SHARED_MEMORY(memory);
+  float (*tile)[33] = (float (*)[33])memory;
   const i64 row0 = (i64)blockIdx.x * 32, column0 = (i64)blockIdx.y * 32;
   if (row0 > column0)
     return;
@@ -65,7 +87,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   for (int r = first; r < 32; r += kWarps)
     if (row0 + r < args.k && column0 + lane < args.k)
       tile[r][lane] = args.upper[(row0 + r) * args.k + column0 + lane];
-  __syncthreads();
+  block_barrier();
   for (int r = first; r < 32; r += kWarps) {
     const i64 i = column0 + r, j = row0 + lane; // mirrored
     if (i >= args.k || j >= args.k || i < j)
@@ -90,7 +112,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// W by position as floats, dead columns 0. Grid: ceil(K/256) x min(N, 65535).
+/// W by position as floats, dead columns 0; counts what the solver refuses. Grid: ceil(K/256) x
+/// min(N, 65535).
 extern "C" __global__ void __launch_bounds__(kThreads)
     gather_weights(const __grid_constant__ solver_args args) {
   const i64 i = (i64)blockIdx.x * kThreads + threadIdx.x;
@@ -107,8 +130,18 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       value = f16::to_float(((const u16 *)args.source)[at]);
     else
       value = bf16::to_float(((const u16 *)args.source)[at]);
+    if (!(fabsf(value) <= args.limit))
+      count_in(args.rejected);
     args.weights[row * args.k + i] = dead ? 0.0f : value;
   }
+}
+
+/// Rows of `weights`, evenly spaced, into `samples`. Grid: ceil(K/256) x sampled.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    take_samples(const __grid_constant__ solver_args args) {
+  const i64 i = (i64)blockIdx.x * kThreads + threadIdx.x, sample = blockIdx.y;
+  if (i < args.k)
+    args.samples[sample * args.k + i] = args.weights[sample * args.n / args.sampled * args.k + i];
 }
 
 struct grid_point {
@@ -167,12 +200,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     high = fmaxf(high, value);
   }
   for (int offset = 16; offset > 0; offset >>= 1) {
-    low = fminf(low, __shfl_xor_sync(0xffffffffu, low, offset));
-    high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, offset));
+    low = fminf(low, shuffle_xor(low, offset));
+    high = fmaxf(high, shuffle_xor(high, offset));
   }
   grid_point best = make_grid(low, high, args);
   if (args.mse) {
-    float least = __int_as_float(0x7f800000);
+    float least = __uint_as_float(0x7f800000u);
     for (int step = 0; step < 80; ++step) {
       const float factor = 1 - (float)step / 100;
       const grid_point grid = make_grid(low * factor, high * factor, args);
@@ -201,17 +234,18 @@ extern "C" __global__ void __launch_bounds__(kThreads)
 /// Grid: ceil(N / 32); 256 threads.
 extern "C" __global__ void __launch_bounds__(kThreads)
     quantize_columns(const __grid_constant__ solver_args args) {
-  extern __shared__ float shared[]; // [128][128], [128]
+  GPTQC_SHARED_MEMORY(memory);
+  float *shared = (float *)memory; // [128][128], [128]
   float *inverse = shared + kBlockColumns * kBlockColumns;
   for (int i = threadIdx.x; i < kBlockColumns * kBlockColumns; i += kThreads) {
     const int row = i / kBlockColumns, column = i % kBlockColumns;
     const bool inside = row <= column && column < args.columns;
     shared[i] = inside ? args.upper[(args.begin + row) * args.k + args.begin + column] : 0.0f;
   }
-  __syncthreads();
+  block_barrier();
   for (int i = threadIdx.x; i < args.columns; i += kThreads)
     inverse[i] = __fdiv_rn(1.0f, shared[i * kBlockColumns + i]);
-  __syncthreads();
+  block_barrier();
 
   const int lane = lane_id();
   const i64 row0 = ((i64)blockIdx.x * kWarps + warp_id()) * kRowsPerWarp;
@@ -248,9 +282,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
       const float factor = inverse[i];
 #pragma unroll
       for (int r = 0; r < kRowsPerWarp; ++r) {
-        const float value = lane_value(w[r][part], l);
-        const grid_point point = {lane_value(grid[r][part].scale, l),
-                                  lane_value(grid[r][part].zero, l)};
+        const float value = shuffle(w[r][part], l);
+        const grid_point point = {shuffle(grid[r][part].scale, l), shuffle(grid[r][part].zero, l)};
         const float q = code_of(value, point, (float)args.max_code);
         const float e = (value - point.scale * (q - point.zero)) * factor;
         loss[r] += e * e;
@@ -278,5 +311,63 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     }
     if (lane == 0)
       args.loss[row] += loss[r];
+  }
+}
+
+/// What rounding to the grids of their own loses of the samples: the second half of `samples`.
+/// `scales` and `zeros` are [G][sampled]. Grid: ceil(K/256) x sampled.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    round_samples(const __grid_constant__ solver_args args) {
+  const i64 i = (i64)blockIdx.x * kThreads + threadIdx.x, sample = blockIdx.y;
+  if (i >= args.k)
+    return;
+  const i64 at = (i64)args.group[i] * args.sampled + sample;
+  const grid_point grid = {args.scales[at], (float)args.zeros[at]};
+  const float value = args.samples[sample * args.k + i];
+  const float code = code_of(value, grid, (float)args.max_code);
+  args.samples[(args.sampled + sample) * args.k + i] = value - grid.scale * (code - grid.zero);
+}
+
+/// Sums of squares of the rows of `samples`, into `loss`; a warp for each row. Grid: ceil(2 *
+/// sampled / 8).
+extern "C" __global__ void __launch_bounds__(kThreads)
+    sample_power(const __grid_constant__ solver_args args) {
+  const i64 row = (i64)blockIdx.x * kWarps + warp_id();
+  if (row >= 2 * args.sampled)
+    return;
+  float sum = 0;
+  for (i64 i = lane_id(); i < args.k; i += 32) {
+    const float value = args.samples[row * args.k + i];
+    sum += value * value;
+  }
+  sum = warp_sum(sum);
+  if (lane_id() == 0)
+    args.loss[row] = sum;
+}
+
+/// What the codes stand for, in 16 bits. Grid: ceil(K/32) x ceil(N/32), the latter at most 65535;
+/// shared memory: a tile of floats.
+extern "C" __global__ void __launch_bounds__(kThreads)
+    write_quantized(const __grid_constant__ solver_args args) {
+  GPTQC_SHARED_MEMORY(memory);
+  float (*tile)[33] = (float (*)[33])memory;
+  const i64 position0 = (i64)blockIdx.x * 32, row0 = (i64)blockIdx.y * 32;
+  const int lane = lane_id();
+  for (int r = warp_id(); r < 32; r += kWarps) {
+    const i64 position = position0 + r, row = row0 + lane;
+    if (position >= args.k || row >= args.n)
+      continue;
+    const i64 at = (i64)args.group[position] * args.n + row;
+    const float code = (float)args.codes[(i64)args.column[position] * args.n + row];
+    tile[r][lane] = args.scales[at] * (code - (float)args.zeros[at]);
+  }
+  block_barrier();
+  for (int r = warp_id(); r < 32; r += kWarps) {
+    const i64 position = position0 + lane, row = row0 + r;
+    if (position >= args.k || row >= args.n)
+      continue;
+    const float value = tile[lane][r];
+    args.quantized[row * args.k + args.column[position]] =
+        args.quantized_type == 1 ? f16::from_float(value) : bf16::from_float(value);
   }
 }

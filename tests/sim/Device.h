@@ -117,6 +117,8 @@ void storeMatricesTransposed(int matrices, void *column, const uint32_t *d);
 uint32_t broadcastLane0(uint32_t value);
 /// shfl.bfly: the value of lane `lane ^ mask`; the mask is the same in all lanes.
 uint32_t shuffleXor(uint32_t value, int mask);
+/// shfl.idx: the value of lane `lane`.
+uint32_t shuffle(uint32_t value, int lane);
 
 /// wgmma.m64nNk16 with A in registers: d[columns / 2] += A B, B by its descriptor, when
 /// `accumulate`, else d = A B.

@@ -230,7 +230,28 @@ void enterWarpgroup(const char *name, void *operand, void (*body)(Collective &),
 constexpr char kWgmma[] = "wgmma", kSetMaxRegisters[] = "setmaxnreg", kLoad[] = "ldmatrix",
                kStore[] = "stmatrix", kMmaF16[] = "mma.f16", kBroadcast[] = "shfl",
                kMmaBf16[] = "mma.bf16", kLoadTransposed[] = "ldmatrix.trans",
-               kShuffle[] = "shfl.bfly";
+               kShuffleXor[] = "shfl.bfly", kShuffle[] = "shfl.idx";
+
+/// Hands each lane the value of the lane that it names.
+uint32_t exchange(const char *name, uint32_t value, int lane, const void *site) {
+  struct Operand {
+    uint32_t value;
+    int lane;
+  } operand = {value, lane};
+  enterWarp(
+      name, &operand,
+      [](Collective &warp) {
+        uint32_t values[32];
+        for (int l = 0; l < 32; ++l)
+          values[l] = static_cast<const Operand *>(warp.operands[l])->value;
+        for (int l = 0; l < 32; ++l) {
+          Operand &own = *static_cast<Operand *>(warp.operands[l]);
+          own.value = values[own.lane];
+        }
+      },
+      site);
+  return operand.value;
+}
 
 } // namespace
 
@@ -274,23 +295,13 @@ uint32_t broadcastLane0(uint32_t value) {
 
 uint32_t shuffleXor(uint32_t value, int mask) {
   const Unwatched unwatched;
-  struct Operand {
-    uint32_t value;
-    int mask;
-  } operand = {value, mask};
-  enterWarp(
-      kShuffle, &operand,
-      [](Collective &warp) {
-        uint32_t values[32];
-        for (int l = 0; l < 32; ++l)
-          values[l] = static_cast<const Operand *>(warp.operands[l])->value;
-        for (int l = 0; l < 32; ++l) {
-          Operand &own = *static_cast<Operand *>(warp.operands[l]);
-          own.value = values[l ^ own.mask];
-        }
-      },
-      __builtin_return_address(0));
-  return operand.value;
+  return exchange(kShuffleXor, value, int(currentThread().index.x % 32) ^ mask,
+                  __builtin_return_address(0));
+}
+
+uint32_t shuffle(uint32_t value, int lane) {
+  const Unwatched unwatched;
+  return exchange(kShuffle, value, lane, __builtin_return_address(0));
 }
 
 void wgmma(WgmmaOperand operand) {

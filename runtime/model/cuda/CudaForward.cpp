@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/checkpoint/FloatTensor.h"
 #include "runtime/core/Float16.h"
 #include "runtime/core/Parallel.h"
 #include "runtime/model/Rope.h"
@@ -23,6 +24,10 @@ Result<std::unique_ptr<CudaForward>> CudaForward::create(const Model &model, con
   return forward;
 }
 
+ElementType elementTypeOf(DType type) {
+  return type == DType::F16 ? ElementType::F16 : ElementType::BF16;
+}
+
 Result<DeviceBuffer> CudaForward::upload16(const std::vector<float> &values) const {
   constexpr int64_t kChunk = 1 << 16;
   const int64_t count = int64_t(values.size());
@@ -36,9 +41,22 @@ Result<DeviceBuffer> CudaForward::upload16(const std::vector<float> &values) con
 
 Result<CudaLinear> CudaForward::upload(const LinearWeights &weights) const {
   CudaLinear linear;
-  linear.n = weights.weight.rows;
-  linear.k = weights.weight.columns;
-  GPTQC_ASSIGN(linear.weight, upload16(weights.weight.values));
+  if (const TensorInfo *info = weights.stored.info) {
+    linear.n = info->shape[0];
+    linear.k = info->shape[1];
+    const std::span<const uint8_t> bytes = weights.stored.bytes();
+    if (info->type == elementTypeOf(activations)) {
+      GPTQC_ASSIGN(linear.weight,
+                   DeviceBuffer::upload(queue.device(), bytes.data(), int64_t(bytes.size())));
+    } else {
+      GPTQC_ASSIGN(const std::vector<float> values, loadFloats(weights.stored));
+      GPTQC_ASSIGN(linear.weight, upload16(values));
+    }
+  } else {
+    linear.n = weights.weight.rows;
+    linear.k = weights.weight.columns;
+    GPTQC_ASSIGN(linear.weight, upload16(weights.weight.values));
+  }
   GPTQC_ASSIGN(linear.bias, DeviceBuffer::upload(queue.device(), weights.bias));
   return linear;
 }
@@ -52,9 +70,10 @@ Result<CudaNorm> CudaForward::upload(const Norm &norm) const {
 
 Result<CudaBlock> CudaForward::loadBlock(int64_t index, int threads,
                                          const CudaQuantizedLayers &quantized) const {
-  GPTQC_ASSIGN(
-      const Block host,
-      source->loadBlock(index, threads, quantized ? WeightForm::Codes : WeightForm::Dense));
+  GPTQC_ASSIGN(const Block host,
+               source->loadBlock(index, threads,
+                                 quantized || !source->quantized() ? WeightForm::Stored
+                                                                   : WeightForm::Dense));
   return upload(host, quantized);
 }
 
@@ -107,10 +126,7 @@ Status CudaForward::makeAngles(int64_t length) {
 /// it has ended, which freeing waits for.
 Result<DeviceMatrix> CudaForward::scratch(DeviceBuffer &buffer, int64_t rows,
                                           int64_t columns) const {
-  if (buffer.bytes() < rows * columns * 2) {
-    buffer = DeviceBuffer();
-    GPTQC_ASSIGN(buffer, DeviceBuffer::allocate(queue.device(), rows * columns * 2));
-  }
+  GPTQC_TRY(buffer.reserve(queue.device(), rows * columns * 2));
   return DeviceMatrix{buffer.address(), rows, columns, columns};
 }
 

@@ -36,6 +36,9 @@ struct CudaBlock {
   const CudaLinear &at(Role role) const { return linears[size_t(role)]; }
 };
 
+/// The type of a tensor of such numbers.
+ElementType elementTypeOf(DType type);
+
 /// Buffers of a pass; kept from pass to pass.
 struct CudaScratch {
   DeviceBuffer input, query, key, value, up, gate, delta;

@@ -3,6 +3,7 @@
 #define GPTQC_RUNTIME_SOLVER_CUDA_CUDAMATH_H
 
 #include <memory>
+#include <string>
 
 #include "runtime/device/DeviceBuffer.h"
 
@@ -11,8 +12,9 @@ namespace gptqc {
 /// Works in order of one stream. All matrices are row-major device memory; one thread at a time.
 class CudaMath {
 public:
-  /// The stream must outlive this. NotFound when the library is not there.
-  static Result<CudaMath> open(const Stream &stream);
+  /// The stream must outlive this. Opens `path`, or, when it is empty, libcusolver.so.12 or .11.
+  /// NotFound when the library is not there.
+  static Result<CudaMath> open(const Stream &stream, const std::string &path = "");
 
   /// A[n,n] = L L^T in the lower triangle, the strict upper one untouched; false when A is not
   /// positive definite. Waits for the result.
@@ -22,7 +24,7 @@ public:
 
 private:
   struct State;
-  std::shared_ptr<const State> state;
+  std::shared_ptr<State> state; ///< with workspace, kept from call to call
 };
 
 } // namespace gptqc

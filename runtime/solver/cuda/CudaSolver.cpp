@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
+#include "runtime/core/Float16.h"
 #include "runtime/solver/Ladder.h"
 #include "runtime/solver/Samples.h"
 
@@ -12,9 +12,15 @@ namespace gptqc {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int64_t kRowsPerBlock = 32, kWarps = 8, kLargestGridY = 65535;
+constexpr int64_t kRowsPerBlock = 32, kWarps = 8, kTile = 32, kLargestGridY = 65535;
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// As the kernels number the types.
+int32_t typeNumber(ElementType type) {
+  return type == ElementType::F16 ? 1 : type == ElementType::BF16 ? 2 : 0;
+}
+DType dtypeOf(ElementType type) { return type == ElementType::F16 ? DType::F16 : DType::BF16; }
 
 /// Positions group by group, and where each group starts.
 std::pair<std::vector<int32_t>, std::vector<int32_t>> groupTables(const ColumnOrder &order) {
@@ -27,49 +33,28 @@ std::pair<std::vector<int32_t>, std::vector<int32_t>> groupTables(const ColumnOr
   return {std::move(byGroup), std::move(starts)};
 }
 
-class CudaStageSolver : public StageSolver {
-public:
-  CudaStageSolver(CudaSolver &solver, const Hessian &hessian) : solver(solver), hessian(hessian) {}
-
-  Result<LayerSolution> solve(std::span<const float> weights, int64_t n, int64_t k,
-                              const SolverOptions &options) override {
-    if (!factor || !shareFactor(options, madeFor)) {
-      GPTQC_ASSIGN(factor, solver.factor(hessian, options));
-      madeFor = options;
-    }
-    return solver.solve(weights, n, k, *factor, options);
-  }
-
-private:
-  CudaSolver &solver;
-  const Hessian &hessian;
-  std::optional<CudaFactor> factor;
-  SolverOptions madeFor;
-};
-
 } // namespace
 
-/// A layer's arrays on the GPU, and the arguments that all kernels get.
-struct CudaSolver::Layer {
-  DeviceBuffer source, weights, errors, codes, scales, zeros, loss;
-  SolverArgs args;
-};
-
-Result<std::unique_ptr<CudaSolver>> CudaSolver::create(const Device &device,
-                                                       const KernelImage &image) {
+Result<std::unique_ptr<CudaSolver>>
+CudaSolver::create(const Device &device, const KernelImage &image, const CudaLibraryPaths &paths) {
   GPTQC_ASSIGN(Stream stream, Stream::create(device));
   std::unique_ptr<CudaSolver> solver(new CudaSolver(device, std::move(stream)));
-  GPTQC_ASSIGN(CudaMath math, CudaMath::open(solver->stream));
+  GPTQC_ASSIGN(CudaMath math, CudaMath::open(solver->stream, paths.cusolver));
   solver->math = std::make_unique<CudaMath>(std::move(math));
-  GPTQC_ASSIGN(Cublas blas, Cublas::open(solver->stream));
+  GPTQC_ASSIGN(Cublas blas, Cublas::open(solver->stream, paths.cublas));
   solver->blas = std::make_unique<Cublas>(std::move(blas));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
+  GPTQC_ASSIGN(solver->hessianDiagonal, module.function("hessian_diagonal"));
   GPTQC_ASSIGN(solver->reverseHessian, module.function("reverse_hessian"));
-  GPTQC_ASSIGN(solver->dampHessian, module.function("damp_hessian"));
+  GPTQC_ASSIGN(solver->dampHessian, module.function("damp_hessian", kTileSharedBytes));
   GPTQC_ASSIGN(solver->reverseMemory, module.function("reverse_memory"));
   GPTQC_ASSIGN(solver->gatherWeights, module.function("gather_weights"));
+  GPTQC_ASSIGN(solver->takeSamples, module.function("take_samples"));
   GPTQC_ASSIGN(solver->findGrids, module.function("find_grids"));
   GPTQC_ASSIGN(solver->quantizeColumns, module.function("quantize_columns", kQuantizeSharedBytes));
+  GPTQC_ASSIGN(solver->roundSamples, module.function("round_samples"));
+  GPTQC_ASSIGN(solver->samplePower, module.function("sample_power"));
+  GPTQC_ASSIGN(solver->writeQuantized, module.function("write_quantized", kTileSharedBytes));
   return solver;
 }
 
@@ -79,7 +64,7 @@ Status CudaSolver::launch(const Function &function, int64_t x, int64_t y,
 }
 
 Result<bool> CudaSolver::attempt(CudaFactor &factor, SolverArgs args, double mean, double extra) {
-  const int64_t k = factor.facts.k, tiles = ceilDiv(k, 32);
+  const int64_t k = factor.facts.k, tiles = ceilDiv(k, kTile);
   args.mean = float(mean);
   args.extra = float(extra);
   GPTQC_TRY(launch(dampHessian, tiles, tiles, args));
@@ -102,36 +87,52 @@ Status CudaSolver::climb(CudaFactor &factor, const SolverArgs &args, const Solve
       return Status();
   }
   factor.facts = diagonalFactor(factor.facts, options);
-  Status status = factor.upper.write(factor.facts.upper.data(), factor.upper.bytes());
+  Status status = factor.upper.write(factor.facts.upper.data(),
+                                     int64_t(factor.facts.upper.size() * sizeof(float)));
   factor.facts.upper.clear();
   return status;
 }
 
-Result<CudaFactor> CudaSolver::factor(const Hessian &hessian, const SolverOptions &options) {
+Status CudaSolver::readDiagonal(const SolverArgs &args, CudaFactor &factor) {
+  GPTQC_TRY(launch(hessianDiagonal, ceilDiv(args.k, kThreads), 1, args));
+  GPTQC_TRY(stream.synchronize());
+  GPTQC_ASSIGN(factor.facts.diagonal, factor.diagonal.download<float>(args.k));
+  // A NaN or infinity in x makes its square on the diagonal one.
+  for (size_t i = 0; i < factor.facts.diagonal.size(); ++i) {
+    float &value = factor.facts.diagonal[i];
+    if (!std::isfinite(value))
+      return invalidArgument("input channel {} is NaN or infinite for some calibration token", i);
+    value = std::max(0.0f, value);
+  }
+  return Status();
+}
+
+Result<CudaFactor> CudaSolver::factor(const CudaHessian &hessian, const SolverOptions &options,
+                                      CudaFactor reused) {
   const int64_t k = hessian.k;
-  CudaFactor factor;
+  CudaFactor factor = std::move(reused);
+  factor.facts = Factor();
   factor.facts.k = k;
-  for (int64_t i = 0; i < k; ++i)
-    factor.facts.diagonal.push_back(std::max(0.0f, hessian.values[size_t(i * k + i)]));
-  factor.facts.order = ColumnOrder::make(factor.facts.diagonal, options);
-  const auto [byGroup, starts] = groupTables(factor.facts.order);
-  GPTQC_ASSIGN(const DeviceBuffer h, DeviceBuffer::upload(device, hessian.values));
-  GPTQC_ASSIGN(factor.upper, DeviceBuffer::allocate(device, k * k * 4));
-  GPTQC_ASSIGN(factor.column, DeviceBuffer::upload(device, factor.facts.order.column));
-  GPTQC_ASSIGN(factor.group, DeviceBuffer::upload(device, factor.facts.order.group));
-  GPTQC_ASSIGN(factor.byGroup, DeviceBuffer::upload(device, byGroup));
-  GPTQC_ASSIGN(factor.starts, DeviceBuffer::upload(device, starts));
-  GPTQC_ASSIGN(factor.diagonal, DeviceBuffer::upload(device, factor.facts.diagonal));
+  GPTQC_TRY(factor.upper.reserve(device, k * k * 4));
+  GPTQC_TRY(factor.diagonal.reserve(device, k * 4));
   SolverArgs args;
-  args.hessian = h.address();
-  args.column = factor.column.address();
+  args.hessian = hessian.values;
+  args.scale = hessian.scale;
   args.diagonal = factor.diagonal.address();
   args.upper = factor.upper.address();
   args.k = k;
   GPTQC_ASSIGN(Event start, Event::create(device));
   GPTQC_ASSIGN(Event end, Event::create(device));
   GPTQC_TRY(start.record(stream));
-  GPTQC_TRY(launch(reverseHessian, ceilDiv(k, kThreads), k, args));
+  GPTQC_TRY(readDiagonal(args, factor));
+  factor.facts.order = ColumnOrder::make(factor.facts.diagonal, options);
+  const auto [byGroup, starts] = groupTables(factor.facts.order);
+  GPTQC_ASSIGN(factor.column, DeviceBuffer::upload(device, factor.facts.order.column));
+  GPTQC_ASSIGN(factor.group, DeviceBuffer::upload(device, factor.facts.order.group));
+  GPTQC_ASSIGN(factor.byGroup, DeviceBuffer::upload(device, byGroup));
+  GPTQC_ASSIGN(factor.starts, DeviceBuffer::upload(device, starts));
+  args.column = factor.column.address();
+  GPTQC_TRY(launch(reverseHessian, ceilDiv(k, kThreads), std::min(k, kLargestGridY), args));
   GPTQC_TRY(climb(factor, args, options));
   GPTQC_TRY(end.record(stream));
   GPTQC_TRY(end.synchronize());
@@ -139,60 +140,73 @@ Result<CudaFactor> CudaSolver::factor(const Hessian &hessian, const SolverOption
   return factor;
 }
 
-Result<CudaSolver::Layer> CudaSolver::allocate(std::span<const float> weights, int64_t n,
-                                               const CudaFactor &factor,
-                                               const SolverOptions &options) const {
-  const int64_t k = factor.facts.k, groups = factor.facts.order.groups;
-  Layer layer;
-  GPTQC_ASSIGN(layer.source, DeviceBuffer::upload(device, weights.data(), n * k * 4));
-  GPTQC_ASSIGN(layer.weights, DeviceBuffer::allocate(device, n * k * 4));
-  GPTQC_ASSIGN(layer.errors, DeviceBuffer::allocate(device, n * kSolverBlock * 4));
-  GPTQC_ASSIGN(layer.codes, DeviceBuffer::allocate(device, n * k));
-  GPTQC_ASSIGN(layer.scales, DeviceBuffer::allocate(device, groups * n * 4));
-  GPTQC_ASSIGN(layer.zeros, DeviceBuffer::allocate(device, groups * n));
-  GPTQC_ASSIGN(layer.loss, DeviceBuffer::allocateZeroed(device, n * 4));
-  SolverArgs &args = layer.args;
+Result<CudaFactor> CudaSolver::factor(const Hessian &hessian, const SolverOptions &options) {
+  GPTQC_ASSIGN(const DeviceBuffer values, DeviceBuffer::upload(device, hessian.values));
+  return factor(CudaHessian{hessian.k, values.address(), 1}, options);
+}
+
+Result<SolverArgs> CudaSolver::prepare(const CudaWeights &weights, const CudaFactor &factor,
+                                       const SolverOptions &options) {
+  const int64_t n = weights.n, k = weights.k, groups = factor.facts.order.groups;
+  const int64_t sampled = std::min(n, RowSamples::kMostRows);
+  SolverArgs args;
+  const auto place = [&](DeviceBuffer &buffer, int64_t bytes, uint64_t &address) {
+    Status status = buffer.reserve(device, bytes);
+    address = buffer.address();
+    return status;
+  };
+  GPTQC_TRY(place(memory.weights, n * k * 4, args.weights));
+  GPTQC_TRY(place(memory.errors, n * kSolverBlock * 4, args.errors));
+  GPTQC_TRY(place(memory.codes, n * k, args.codes));
+  GPTQC_TRY(place(memory.scales, groups * n * 4, args.scales));
+  GPTQC_TRY(place(memory.zeros, groups * n, args.zeros));
+  GPTQC_TRY(place(memory.loss, n * 4, args.loss));
+  GPTQC_TRY(place(memory.rejected, 4, args.rejected));
+  GPTQC_TRY(place(memory.samples, 2 * sampled * k * 4, args.samples));
+  GPTQC_TRY(memory.loss.fill(0, stream));
+  GPTQC_TRY(memory.rejected.fill(0, stream));
   args.column = factor.column.address();
   args.group = factor.group.address();
   args.byGroup = factor.byGroup.address();
   args.starts = factor.starts.address();
   args.diagonal = factor.diagonal.address();
   args.upper = factor.upper.address();
-  args.source = layer.source.address();
-  args.weights = layer.weights.address();
-  args.errors = layer.errors.address();
-  args.codes = layer.codes.address();
-  args.scales = layer.scales.address();
-  args.zeros = layer.zeros.address();
-  args.loss = layer.loss.address();
+  args.source = weights.data;
+  args.sourceType = typeNumber(weights.type);
   args.n = n;
   args.k = k;
+  args.sampled = int32_t(sampled);
+  args.limit = largestWeight(options);
   args.maxCode = (1 << options.bits) - 1;
   args.sym = options.sym;
   args.mse = options.mse;
   args.stored = options.scales == ScaleMode::Stored;
   args.zeroFromOne = options.zeroFromOne;
-  return layer;
+  return args;
 }
 
-Status CudaSolver::runBlocks(const CudaFactor &factor, const Layer &layer,
+Status CudaSolver::makeGrids(int64_t first, int64_t count, SolverArgs args) const {
+  for (const int64_t end = first + count; first < end; first += kLargestGridY) {
+    args.begin = first;
+    GPTQC_TRY(
+        launch(findGrids, ceilDiv(args.n, kWarps), std::min(kLargestGridY, end - first), args));
+  }
+  return Status();
+}
+
+Status CudaSolver::runBlocks(const CudaFactor &factor, SolverArgs args,
                              const SolverOptions &options) {
   const ColumnOrder &order = factor.facts.order;
-  SolverArgs args = layer.args;
   const int64_t n = args.n, k = args.k;
-  const auto grids = [&](int64_t group, int64_t count) {
-    args.begin = group;
-    return launch(findGrids, ceilDiv(n, kWarps), count, args);
-  };
   GPTQC_TRY(launch(gatherWeights, ceilDiv(k, kThreads), std::min(n, kLargestGridY), args));
+  GPTQC_TRY(launch(takeSamples, ceilDiv(k, kThreads), args.sampled, args));
   if (order.staticGrids)
-    for (int64_t group = 0; group < order.groups; group += kLargestGridY)
-      GPTQC_TRY(grids(group, std::min(kLargestGridY, order.groups - group)));
+    GPTQC_TRY(makeGrids(0, order.groups, args));
   for (int64_t begin = 0; begin < k;) {
     const int64_t end = blockEnd(order, begin, options);
     for (int64_t i = begin; i < end && !order.staticGrids; ++i)
       if (const int64_t group = order.group[size_t(i)]; order.positionsOf(group).front() == i)
-        GPTQC_TRY(grids(group, 1));
+        GPTQC_TRY(makeGrids(group, 1, args));
     args.begin = begin;
     args.columns = int32_t(end - begin);
     GPTQC_TRY(launch(quantizeColumns, ceilDiv(n, kRowsPerBlock), 1, args));
@@ -206,43 +220,48 @@ Status CudaSolver::runBlocks(const CudaFactor &factor, const Layer &layer,
   return Status();
 }
 
-Result<double> CudaSolver::power(const CudaFactor &factor, const std::vector<float> &rows,
-                                 int64_t count) {
-  GPTQC_ASSIGN(const DeviceBuffer buffer, DeviceBuffer::upload(device, rows));
-  GPTQC_TRY(blas->solveRight(count, factor.facts.k, factor.upper.address(), buffer.address()));
-  GPTQC_TRY(stream.synchronize());
-  GPTQC_ASSIGN(const std::vector<float> solved, buffer.download<float>());
-  double sum = 0;
-  for (float value : solved)
-    sum += double(value) * value;
-  return sum;
+/// The power of the sampled rows' outputs, and of what rounding to nearest loses of them.
+Status CudaSolver::measureSamples(const CudaFactor &factor, SolverArgs args) {
+  const int64_t groups = factor.facts.order.groups, sampled = args.sampled, k = args.k;
+  GPTQC_TRY(memory.sampleScales.reserve(device, groups * sampled * 4));
+  GPTQC_TRY(memory.sampleZeros.reserve(device, groups * sampled));
+  GPTQC_TRY(memory.power.reserve(device, 2 * sampled * 4));
+  args.weights = args.samples;
+  args.n = sampled;
+  args.scales = memory.sampleScales.address();
+  args.zeros = memory.sampleZeros.address();
+  args.loss = memory.power.address();
+  GPTQC_TRY(makeGrids(0, groups, args));
+  GPTQC_TRY(launch(roundSamples, ceilDiv(k, kThreads), sampled, args));
+  GPTQC_TRY(blas->solveRight(2 * sampled, k, args.upper, args.samples));
+  return launch(samplePower, ceilDiv(2 * sampled, kWarps), 1, args);
 }
 
-Result<LayerSolution> CudaSolver::collect(std::span<const float> weights, const CudaFactor &factor,
-                                          const Layer &layer, const SolverOptions &options) {
+Result<LayerSolution> CudaSolver::collect(const CudaFactor &factor, const SolverArgs &args) {
   const ColumnOrder &order = factor.facts.order;
-  const int64_t n = layer.args.n, k = layer.args.k;
+  const int64_t n = args.n, k = args.k, sampled = args.sampled;
   LayerSolution solution;
   solution.n = n;
   solution.k = k;
   solution.groups = order.groups;
-  GPTQC_ASSIGN(solution.codes, layer.codes.download<uint8_t>());
-  GPTQC_ASSIGN(solution.zeros, layer.zeros.download<uint8_t>());
-  GPTQC_ASSIGN(solution.scales, layer.scales.download<float>());
-  GPTQC_ASSIGN(const std::vector<float> rowLoss, layer.loss.download<float>());
+  GPTQC_ASSIGN(solution.codes, memory.codes.download<uint8_t>(n * k));
+  GPTQC_ASSIGN(solution.zeros, memory.zeros.download<uint8_t>(order.groups * n));
+  GPTQC_ASSIGN(solution.scales, memory.scales.download<float>(order.groups * n));
+  GPTQC_ASSIGN(const std::vector<float> rowLoss, memory.loss.download<float>(n));
+  GPTQC_ASSIGN(const std::vector<float> power, memory.power.download<float>(2 * sampled));
   solution.groupIndex.resize(size_t(k));
   for (int64_t i = 0; i < k; ++i)
     solution.groupIndex[size_t(order.column[size_t(i)])] = order.group[size_t(i)];
   solution.damp = factor.facts.damp;
   solution.recovery = factor.facts.recovery;
-  const RowSamples samples = RowSamples::take(weights, n, factor.facts, options);
-  double after = 0;
   for (float loss : rowLoss)
     solution.loss += loss;
-  for (int64_t sample = 0; sample < samples.rows; ++sample)
-    after += rowLoss[size_t(RowSamples::rowOf(sample, samples.rows, n))];
-  GPTQC_ASSIGN(const double signal, power(factor, samples.signal, samples.rows));
-  GPTQC_ASSIGN(const double before, power(factor, samples.difference, samples.rows));
+  double signal = 0, before = 0, after = 0;
+  for (int64_t sample = 0; sample < sampled; ++sample) {
+    signal += power[size_t(sample)];
+    before += power[size_t(sampled + sample)];
+    after += rowLoss[size_t(RowSamples::rowOf(sample, sampled, n))];
+  }
   if (signal > 0) {
     solution.errorBefore = std::sqrt(before / signal);
     solution.errorAfter = std::sqrt(after / signal);
@@ -250,32 +269,75 @@ Result<LayerSolution> CudaSolver::collect(std::span<const float> weights, const 
   return solution;
 }
 
-Result<LayerSolution> CudaSolver::solve(std::span<const float> weights, int64_t n, int64_t k,
-                                        const CudaFactor &factor, const SolverOptions &options,
+/// W as floats on the host, by way of the memory that the column loop works in.
+Result<std::vector<float>> CudaSolver::download(const CudaWeights &weights) {
+  const int64_t count = weights.n * weights.k;
+  const bool wide = weights.type == ElementType::F32;
+  GPTQC_TRY(memory.weights.copyFrom(weights.data, count * (wide ? 4 : 2), stream));
+  GPTQC_TRY(stream.synchronize());
+  if (wide)
+    return memory.weights.download<float>(count);
+  GPTQC_ASSIGN(const std::vector<uint16_t> bits, memory.weights.download<uint16_t>(count));
+  std::vector<float> values;
+  values.reserve(bits.size());
+  for (const uint16_t word : bits)
+    values.push_back(toFloat(word, dtypeOf(weights.type)));
+  return values;
+}
+
+/// Without updates of other columns, on the host: a solution that cannot overflow.
+Result<LayerSolution> CudaSolver::solvePlainly(const CudaWeights &weights, const CudaFactor &factor,
+                                               const SolverOptions &options) {
+  const Factor plain = diagonalFactor(factor.facts, options);
+  GPTQC_ASSIGN(const std::vector<float> values, download(weights));
+  GPTQC_ASSIGN(LayerSolution solution,
+               solveLayer(values, weights.n, weights.k, plain, options, Blas::best()));
+  GPTQC_TRY(memory.codes.write(solution.codes.data(), int64_t(solution.codes.size())));
+  GPTQC_TRY(memory.zeros.write(solution.zeros.data(), int64_t(solution.zeros.size())));
+  GPTQC_TRY(memory.scales.write(solution.scales.data(), int64_t(solution.scales.size() * 4)));
+  return solution;
+}
+
+Result<LayerSolution> CudaSolver::solve(const CudaWeights &weights, const CudaFactor &factor,
+                                        const SolverOptions &options, const CudaWeights *quantized,
                                         double *milliseconds) {
   GPTQC_TRY(validate(options));
-  GPTQC_TRY(checkLayer(weights, n, k, factor.facts, options));
-  GPTQC_ASSIGN(const Layer layer, allocate(weights, n, factor, options));
+  GPTQC_TRY(checkSizes(weights.n, weights.k, factor.facts));
+  GPTQC_ASSIGN(SolverArgs args, prepare(weights, factor, options));
   GPTQC_ASSIGN(Event start, Event::create(device));
   GPTQC_ASSIGN(Event end, Event::create(device));
   GPTQC_TRY(start.record(stream));
-  GPTQC_TRY(runBlocks(factor, layer, options));
+  GPTQC_TRY(runBlocks(factor, args, options));
   GPTQC_TRY(end.record(stream));
-  GPTQC_TRY(end.synchronize());
+  GPTQC_TRY(measureSamples(factor, args));
+  GPTQC_TRY(stream.synchronize());
   if (milliseconds) {
     GPTQC_ASSIGN(*milliseconds, end.millisecondsSince(start));
   }
-  GPTQC_ASSIGN(LayerSolution solution, collect(weights, factor, layer, options));
-  if (isFinite(solution) || factor.facts.recovery == Recovery::Diagonal)
-    return solution;
-  Factor plain = diagonalFactor(factor.facts, options); // updates overflowed: none of them
-  return solveLayer(weights, n, k, plain, options, Blas::best());
+  GPTQC_ASSIGN(const std::vector<uint32_t> rejected, memory.rejected.download<uint32_t>());
+  if (rejected[0] > 0) {
+    GPTQC_ASSIGN(const std::vector<float> values, download(weights));
+    GPTQC_TRY(checkLayer(values, weights.n, weights.k, factor.facts, options));
+  }
+  GPTQC_ASSIGN(LayerSolution solution, collect(factor, args));
+  if (!isFinite(solution) && factor.facts.recovery != Recovery::Diagonal) {
+    GPTQC_ASSIGN(solution, solvePlainly(weights, factor, options));
+  }
+  if (quantized) {
+    args.quantized = quantized->data;
+    args.quantizedType = typeNumber(quantized->type);
+    GPTQC_TRY(launch(writeQuantized, ceilDiv(args.k, kTile), ceilDiv(args.n, kTile), args));
+    GPTQC_TRY(stream.synchronize());
+  }
+  return solution;
 }
 
-StageSolverFactory cudaStageSolver(CudaSolver &solver) {
-  return [&solver](const Hessian &hessian) {
-    return std::make_unique<CudaStageSolver>(solver, hessian);
-  };
+Result<LayerSolution> CudaSolver::solve(std::span<const float> weights, int64_t n, int64_t k,
+                                        const CudaFactor &factor, const SolverOptions &options,
+                                        double *milliseconds) {
+  GPTQC_TRY(checkLayer(weights, n, k, factor.facts, options));
+  GPTQC_ASSIGN(const DeviceBuffer source, DeviceBuffer::upload(device, weights.data(), n * k * 4));
+  return solve({source.address(), n, k, ElementType::F32}, factor, options, nullptr, milliseconds);
 }
 
 } // namespace gptqc

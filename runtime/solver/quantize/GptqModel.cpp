@@ -7,9 +7,8 @@
 #include <chrono>
 #include <optional>
 
-#include "runtime/core/AtomicFile.h"
-#include "runtime/cpu/Dequantize.h"
-#include "runtime/solver/StageSolver.h"
+#include "runtime/core/Parallel.h"
+#include "runtime/solver/quantize/LayerSink.h"
 #include "runtime/solver/quantize/RunDigest.h"
 
 namespace gptqc {
@@ -27,8 +26,9 @@ public:
   GptqRun(const Model &model, const TokenRows &calibration, const GptqModelOptions &options,
           const ModulePlan &plan, const CpuContext &cpu, const GptqModelProgress &progress,
           Calibration &inputs, CheckpointWriter &writer, Journal &journal)
-      : model(model), calibration(calibration), options(options), plan(plan), cpu(cpu),
-        progress(progress), inputs(inputs), writer(writer), journal(journal) {}
+      : model(model), calibration(calibration), options(options), plan(plan), progress(progress),
+        inputs(inputs), writer(writer), journal(journal),
+        sink(writer, journal, model.folder().activationType(), sinkThreads(cpu.threads)) {}
 
   Result<GptqModelReport> run() {
     GPTQC_TRY(inputs.begin(calibration));
@@ -39,28 +39,27 @@ public:
       GPTQC_TRY(solveHead());
     {
       const Timed timed(report.writeSeconds);
+      GPTQC_TRY(sink.finish());
       GPTQC_TRY(writer.putFile("quant_log.csv", log));
       GPTQC_TRY(writer.finish());
     }
     report.tensorBytes = writer.tensorBytes();
-    report.forwardSeconds += inputs.forwardSeconds;
-    report.hessianSeconds += inputs.hessianSeconds;
+    report.seconds = inputs.seconds;
+    report.peakDeviceBytes = inputs.peakDeviceBytes();
     return report;
   }
 
 private:
+  /// The solver keeps the other threads of the machine busy.
+  static int sinkThreads(int threads) { return std::clamp(resolveThreads(threads) / 4, 1, 4); }
+
   Status runOneBlock(int64_t index) {
-    Block block;
-    {
-      const Timed timed(report.forwardSeconds);
-      GPTQC_ASSIGN(block, model.loadBlock(index, cpu.threads));
-    }
-    GPTQC_TRY(inputs.enter(block));
+    GPTQC_TRY(inputs.enter(index));
     if (options.trueSequential)
       for (int stage = 0; stage < kStages; ++stage)
-        GPTQC_TRY(solveStages(block, stage, stage + 1));
+        GPTQC_TRY(solveStages(index, stage, stage + 1));
     else
-      GPTQC_TRY(solveStages(block, 0, kStages));
+      GPTQC_TRY(solveStages(index, 0, kStages));
     if (index + 1 < model.config().blocks || options.lmHead)
       return inputs.leave();
     inputs.drop();
@@ -68,88 +67,66 @@ private:
   }
 
   /// Quantizes the layers of some stages on the block's inputs as they are now.
-  Status solveStages(Block &block, int first, int last) {
+  Status solveStages(int64_t index, int first, int last) {
     std::array<bool, kStages> wanted = {};
     for (int stage = first; stage < last; ++stage)
-      wanted[size_t(stage)] = needsInput(block, stage);
-    StageHessians hessians;
-    if (std::find(wanted.begin(), wanted.end(), true) != wanted.end()) {
-      GPTQC_ASSIGN(hessians, inputs.collect(first, last, wanted));
-    }
-    for (int stage = first; stage < last; ++stage) {
-      GPTQC_TRY(solveStage(block, stage, hessians[size_t(stage)]));
-      hessians[size_t(stage)].reset();
-    }
+      wanted[size_t(stage)] = needsInput(index, stage);
+    if (std::find(wanted.begin(), wanted.end(), true) != wanted.end())
+      GPTQC_TRY(inputs.collect(first, last, wanted));
+    for (int stage = first; stage < last; ++stage)
+      for (const Role role : rolesOf(model.config(), stage)) {
+        const std::string name = model.moduleName(index, role);
+        if (plan.find(name))
+          GPTQC_TRY(solveModule(name, role).withContext(name));
+      }
     return Status();
   }
 
   /// Whether a reader of the stage has to be solved and was not in an earlier run.
-  bool needsInput(const Block &block, int stage) const {
-    for (const Role role : rolesOf(model.config(), stage)) {
-      const std::string &name = block.at(role).name;
-      if (plan.find(name) && !journal.find(name))
-        return true;
-    }
-    return false;
-  }
-
-  Status solveStage(Block &block, int stage, const std::optional<Hessian> &hessian) {
-    std::unique_ptr<StageSolver> solver = makeSolver(hessian);
-    for (const Role role : rolesOf(model.config(), stage)) {
-      LinearWeights &linear = block.at(role);
-      if (!plan.find(linear.name))
-        continue;
-      GPTQC_TRY(solveModule(linear, hessian ? hessian->tokens : 0, solver.get())
-                    .withContext(linear.name));
-      GPTQC_TRY(inputs.replace(role));
-    }
-    return Status();
-  }
-
-  /// Null when no layer of the stage is left to solve.
-  std::unique_ptr<StageSolver> makeSolver(const std::optional<Hessian> &hessian) const {
-    if (!hessian)
-      return nullptr;
-    return options.stageSolver ? options.stageSolver(*hessian)
-                               : cpuStageSolver(cpu.blas, cpu.threads)(*hessian);
+  bool needsInput(int64_t index, int stage) const {
+    const std::span<const Role> roles = rolesOf(model.config(), stage);
+    return std::any_of(roles.begin(), roles.end(), [&](Role role) {
+      const std::string name = model.moduleName(index, role);
+      return plan.find(name) && !journal.find(name);
+    });
   }
 
   /// Takes the layer from the journal or solves it; its weights become the quantized ones.
-  Status solveModule(LinearWeights &linear, int64_t tokens, StageSolver *solver) {
-    const ModuleTask &task = *plan.find(linear.name);
-    const int64_t n = linear.weight.rows, k = linear.weight.columns;
-    std::optional<JournalEntry> entry = journal.find(linear.name);
-    if (entry) {
-      ++report.resumed;
-    } else {
-      const Clock::time_point start = Clock::now();
-      const Timed timed(report.solveSeconds);
-      GPTQC_ASSIGN(const LayerSolution solution,
-                   solver->solve(linear.weight.values, n, k, task.solver));
-      GPTQC_ASSIGN(const QuantizedMatrix matrix,
-                   toMatrix(solution, task.solver, model.folder().activationType()));
-      const LayerRecord record{solution.loss,
-                               solution.damp,
-                               solution.errorBefore,
-                               solution.errorAfter,
-                               secondsSince(start),
-                               tokens,
-                               std::string(recoveryName(solution.recovery))};
-      GPTQC_TRY(journal.put(linear.name, matrix, packingOf(task.config.format), record));
-      entry = journal.find(linear.name);
-      if (!entry)
-        return makeError(Code::IoError, "what was just written cannot be read; check the disk");
+  Status solveModule(const std::string &name, Role role) {
+    if (const std::optional<JournalEntry> entry = journal.find(name)) {
+      GPTQC_TRY(inputs.replace(role, entry->matrix()));
+      return resume(name, *entry);
     }
+    const Clock::time_point start = Clock::now();
+    GPTQC_ASSIGN(LayerSolution solution, inputs.solve(role, plan.find(name)->solver));
+    return keep(name, std::move(solution), start);
+  }
+
+  Status resume(const std::string &name, const JournalEntry &entry) {
     const Timed timed(report.writeSeconds);
-    GPTQC_TRY(writer.putPacked(linear.name, entry->facts, entry->qweight));
-    linear.weight = dequantize(entry->matrix());
-    count(linear.name, task, n, k, entry->record);
+    ++report.resumed;
+    GPTQC_TRY(writer.putPacked(name, entry.facts, entry.qweight));
+    count(name, entry.facts.descriptor.n, entry.facts.descriptor.k, entry.record);
     return Status();
   }
 
-  void count(const std::string &name, const ModuleTask &task, int64_t n, int64_t k,
-             const LayerRecord &record) {
-    const int64_t groupSize = task.solver.groupSize;
+  Status keep(const std::string &name, LayerSolution solution, Clock::time_point start) {
+    const Timed timed(report.writeSeconds);
+    const LayerRecord record{solution.loss,
+                             solution.damp,
+                             solution.errorBefore,
+                             solution.errorAfter,
+                             secondsSince(start),
+                             report.tokens,
+                             std::string(recoveryName(solution.recovery))};
+    const int64_t n = solution.n, k = solution.k;
+    GPTQC_TRY(sink.put(name, std::move(solution), *plan.find(name), record));
+    count(name, n, k, record);
+    return Status();
+  }
+
+  void count(const std::string &name, int64_t n, int64_t k, const LayerRecord &record) {
+    const int64_t groupSize = plan.find(name)->solver.groupSize;
     ++report.layers;
     report.weights += n * k;
     report.widestInput = std::max(report.widestInput, k);
@@ -162,28 +139,28 @@ private:
   }
 
   Status solveHead() {
-    GPTQC_ASSIGN(OutputHead head, model.loadHead());
-    if (!plan.find(head.linear.name))
+    GPTQC_ASSIGN(const OutputHead head, model.loadHead());
+    const std::string &name = head.linear.name;
+    const ModuleTask *task = plan.find(name);
+    if (!task)
       return Status();
-    std::optional<Hessian> hessian;
-    if (!journal.find(head.linear.name)) {
-      Result<Hessian> sum = inputs.headHessian(head);
-      GPTQC_TRY(sum.status().withContext(head.linear.name));
-      hessian = std::move(*sum);
-    }
-    const std::unique_ptr<StageSolver> solver = makeSolver(hessian);
-    return solveModule(head.linear, report.tokens, solver.get()).withContext(head.linear.name);
+    if (const std::optional<JournalEntry> entry = journal.find(name))
+      return resume(name, *entry).withContext(name);
+    const Clock::time_point start = Clock::now();
+    Result<LayerSolution> solution = inputs.solveHead(head, task->solver);
+    GPTQC_TRY(solution.status().withContext(name));
+    return keep(name, std::move(*solution), start);
   }
 
   const Model &model;
   const TokenRows &calibration;
   const GptqModelOptions &options;
   const ModulePlan &plan;
-  const CpuContext &cpu;
   const GptqModelProgress &progress;
   Calibration &inputs;
   CheckpointWriter &writer;
   Journal &journal;
+  LayerSink sink;
   std::string log = "module,loss,samples,damp,time,error_before,error_after,recovery\n";
   GptqModelReport report;
 };

@@ -24,7 +24,9 @@ struct GptqModelReport {
   int64_t tokens = 0;
   int64_t widestInput = 0; ///< largest K; fewer tokens than this leave H singular
   bool complete = false;   ///< with resume: the folder was there already, nothing was done
-  double forwardSeconds = 0, hessianSeconds = 0, solveSeconds = 0, writeSeconds = 0;
+  CalibrationSeconds seconds;
+  double writeSeconds = 0;     ///< as far as it was waited for
+  int64_t peakDeviceBytes = 0; ///< 0: no GPU
 };
 
 /// Called after each module: how many are done and in all, its name, how it was solved.

@@ -142,26 +142,26 @@ std::optional<JournalEntry> Journal::find(const std::string &module) const {
   return entry;
 }
 
-Status Journal::put(const std::string &module, const QuantizedMatrix &matrix, Packing packing,
+Status Journal::put(const std::string &module, const QuantizedMatrix &facts,
+                    std::span<const uint8_t> qweight, Packing packing,
                     const LayerRecord &record) const {
-  const Descriptor &d = matrix.descriptor;
+  const Descriptor &d = facts.descriptor;
   const int64_t words = packedWords(d.bits, d.k);
-  const bool zeros = !matrix.zeros.empty(), groupIndex = !matrix.groupIndex.empty();
+  const bool zeros = !facts.zeros.empty(), groupIndex = !facts.groupIndex.empty();
   std::vector<TensorPlan> plan = {{"qweight", ElementType::I32, {words, d.n}},
-                                  {"scales", ElementType::F16, {matrix.groups, d.n}}};
+                                  {"scales", ElementType::F16, {facts.groups, d.n}}};
   if (zeros)
-    plan.push_back({"zeros", ElementType::U8, {matrix.groups, d.n}});
+    plan.push_back({"zeros", ElementType::U8, {facts.groups, d.n}});
   if (groupIndex)
     plan.push_back({"g_idx", ElementType::I32, {d.k}});
-  GPTQC_ASSIGN(
-      const std::unique_ptr<SafeTensorsWriter> writer,
-      SafeTensorsWriter::create(pathOf(module), plan, metadataOf(matrix, packing, record)));
-  GPTQC_TRY(writer->write("qweight", bytesOf(packRows(packing, d.bits, d.k, d.n, matrix.codes))));
-  GPTQC_TRY(writer->write("scales", bytesOf(matrix.scales)));
+  GPTQC_ASSIGN(const std::unique_ptr<SafeTensorsWriter> writer,
+               SafeTensorsWriter::create(pathOf(module), plan, metadataOf(facts, packing, record)));
+  GPTQC_TRY(writer->write("qweight", qweight));
+  GPTQC_TRY(writer->write("scales", bytesOf(facts.scales)));
   if (zeros)
-    GPTQC_TRY(writer->write("zeros", bytesOf(matrix.zeros)));
+    GPTQC_TRY(writer->write("zeros", bytesOf(facts.zeros)));
   if (groupIndex)
-    GPTQC_TRY(writer->write("g_idx", bytesOf(matrix.groupIndex)));
+    GPTQC_TRY(writer->write("g_idx", bytesOf(facts.groupIndex)));
   return writer->finish();
 }
 

@@ -45,8 +45,10 @@ public:
 
   /// No value when the layer is not there, or its file is damaged.
   std::optional<JournalEntry> find(const std::string &module) const;
-  Status put(const std::string &module, const QuantizedMatrix &matrix, Packing packing,
-             const LayerRecord &record) const;
+  /// `qweight`: the codes of the layer, packed; `facts` need none. Thread-safe for different
+  /// modules.
+  Status put(const std::string &module, const QuantizedMatrix &facts,
+             std::span<const uint8_t> qweight, Packing packing, const LayerRecord &record) const;
   /// Removes the folder: the run is complete.
   void remove();
 

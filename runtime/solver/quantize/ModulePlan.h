@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "runtime/checkpoint/CheckpointWriter.h"
-#include "runtime/solver/StageSolver.h"
 #include "runtime/solver/quantize/Calibration.h"
 
 namespace gptqc {
@@ -22,7 +21,6 @@ struct GptqModelOptions {
   bool force = false, resume = false;
   uint64_t maxShardBytes = 5'000'000'000;
   std::string writer = "gptqc";   ///< what meta.quantizer says
-  StageSolverFactory stageSolver; ///< empty: on the CPU
   CalibrationFactory calibration; ///< empty: on the CPU
 };
 

@@ -15,6 +15,11 @@ static __device__ __forceinline__ int shuffle_xor(int value, int mask) {
   return __shfl_xor_sync(0xffffffffu, value, mask);
 }
 
+/// The value of lane `lane`.
+static __device__ __forceinline__ float shuffle(float value, int lane) {
+  return __shfl_sync(0xffffffffu, value, lane);
+}
+
 /// The value, in a register: what the compiler knows of it ends here, so that it neither takes a
 /// sum apart nor computes it again where it is used.
 GPTQC_DEVICE int opaque(int value) {

@@ -71,17 +71,17 @@ EXPORT int cublasSgemm_v2(void *handle, int transA, int transB, int m, int n, in
                       68, -1);
 }
 
-/// X A^T = alpha B in place of B[m,n], for a lower triangular A: the one form that is used.
+/// A X = alpha B in place of B[m,n], for a lower triangular A: the one form that is used.
 EXPORT int cublasStrsm_v2(void *, int side, int uplo, int transA, int unit, int m, int n,
                           const float *alpha, const float *a, int lda, float *b, int ldb) {
-  if (side != 1 || uplo != 0 || transA != 1 || unit != 0)
+  if (side != 0 || uplo != 0 || transA != 0 || unit != 0)
     return 15;
-  for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) {
+  for (int64_t j = 0; j < n; ++j)
+    for (int64_t i = 0; i < m; ++i) {
       double rest = double(*alpha) * b[i + j * ldb];
-      for (int64_t l = 0; l < j; ++l)
-        rest -= double(b[i + l * ldb]) * a[j + l * lda];
-      b[i + j * ldb] = float(rest / a[j + j * lda]);
+      for (int64_t l = 0; l < i; ++l)
+        rest -= double(b[l + j * ldb]) * a[i + l * lda];
+      b[i + j * ldb] = float(rest / a[i + i * lda]);
     }
   return 0;
 }

@@ -21,7 +21,7 @@ inline FakeState &fakeState() {
   return *reinterpret_cast<FakeState *(*)()>(dlsym(library, "fakeDriverState"))();
 }
 
-class FakeDevice : public testing::Test {
+class FakeDevice : public ::testing::Test {
 protected:
   void SetUp() override {
     fake = FakeState();

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <mutex>
 #include <vector>
 
 using gptqc::FakeState;
@@ -13,7 +14,8 @@ using gptqc::FakeState;
 namespace {
 
 FakeState state;
-void *currentContext = nullptr;
+std::recursive_mutex mutex; // every call that touches the state or memory holds it
+thread_local void *currentContext = nullptr;
 int contextObject, graphObject;
 
 /// Copies from the host that have returned, but not reached the device: it sees them when the
@@ -61,7 +63,9 @@ int recordLaunch(gptqc::FakeLaunch launch, void **parameters) {
 
 } // namespace
 
+#define LOCK const std::lock_guard guard(mutex)
 #define FAKE(name)                                                                                 \
+  LOCK;                                                                                            \
   if (const int failure = failureOf(#name))                                                        \
   return failure
 
@@ -135,12 +139,14 @@ int cuCtxSetCurrent(void *context) {
   return 0;
 }
 int cuCtxSynchronize() {
+  LOCK;
   finishTransfers();
   ++state.synchronizations;
   return 0;
 }
 int cuMemGetInfo_v2(size_t *available, size_t *total) {
-  *available = size_t(1) << 36;
+  LOCK;
+  *available = state.freeBytes;
   *total = size_t(1) << 37;
   return 0;
 }
@@ -153,6 +159,7 @@ int cuMemAlloc_v2(uint64_t *pointer, size_t bytes) {
   return 0;
 }
 int cuMemFree_v2(uint64_t pointer) {
+  LOCK;
   finishTransfers();
   state.memory.erase(pointer);
   std::free(reinterpret_cast<void *>(pointer));
@@ -167,19 +174,23 @@ int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t bytes) {
   return 0;
 }
 int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t bytes) {
+  LOCK;
   finishTransfers();
   std::memcpy(to, reinterpret_cast<void *>(from), bytes);
   return 0;
 }
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void *from, size_t bytes, void *) {
+  LOCK;
   std::memcpy(reinterpret_cast<void *>(to), from, bytes);
   return 0;
 }
 int cuMemcpyDtoHAsync_v2(void *to, uint64_t from, size_t bytes, void *) {
+  LOCK;
   std::memcpy(to, reinterpret_cast<void *>(from), bytes);
   return 0;
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void *) {
+  LOCK;
   std::memcpy(reinterpret_cast<void *>(to), reinterpret_cast<void *>(from), bytes);
   return 0;
 }
@@ -204,11 +215,13 @@ int cuMemsetD16Async(uint64_t at, unsigned short value, size_t count, void *) {
   return 0;
 }
 int cuStreamCreate(void **stream, unsigned) {
+  LOCK;
   *stream = std::malloc(1);
   ++state.streams;
   return 0;
 }
 int cuStreamDestroy_v2(void *stream) {
+  LOCK;
   std::free(stream);
   --state.streams;
   return 0;
@@ -255,11 +268,13 @@ int cuGraphDestroy(void *) {
   return 0;
 }
 int cuEventCreate(void **event, unsigned) {
+  LOCK;
   *event = std::malloc(1);
   ++state.events;
   return 0;
 }
 int cuEventDestroy_v2(void *event) {
+  LOCK;
   std::free(event);
   --state.events;
   return 0;
@@ -278,6 +293,7 @@ int cuModuleLoadData(void **module, const void *) {
   return 0;
 }
 int cuModuleUnload(void *module) {
+  LOCK;
   std::free(module);
   --state.modules;
   return 0;

@@ -31,8 +31,9 @@ struct FakeState {
   int failure = 0;     ///< ...with this code
   std::vector<FakeLaunch> launches;
   int64_t allocations = 0, modules = 0, streams = 0, events = 0, graphs = 0; ///< alive
+  size_t freeBytes = size_t(1) << 36;
   std::map<uint64_t, size_t> memory; ///< what is allocated: address and bytes
-  FakeLauncher launcher = nullptr;   ///< runs every launch; null: they are recorded
+  FakeLauncher launcher = nullptr;   ///< runs every launch, one at a time; null: they are recorded
   int maxDynamicShared = 0;          ///< last value set with cuFuncSetAttribute
   bool capturing = false;
   int graphLaunches = 0;

@@ -1,10 +1,11 @@
-// Sweeps on the GPU; a Hessian is finished on the host, where the solver takes it.
+// Sweeps on the GPU; the next block is read and uploaded while this one is worked on.
 #include "runtime/solver/quantize/cuda/CudaCalibration.h"
 
 #include <algorithm>
-#include <cmath>
+#include <future>
 
-#include "runtime/core/Parallel.h"
+#include "runtime/cpu/Dequantize.h"
+#include "runtime/solver/quantize/cuda/CudaResidual.h"
 
 namespace gptqc {
 namespace {
@@ -12,170 +13,239 @@ namespace {
 /// Tokens that go through a block together.
 constexpr int64_t kSweepTokens = 8192;
 
-/// X^T X of the inputs of one stage.
-struct CudaSum {
-  int64_t k = 0, tokens = 0;
-  DeviceBuffer values; ///< [K,K]
-
-  static Result<CudaSum> create(const Device &device, int64_t k) {
-    CudaSum sum;
-    sum.k = k;
-    GPTQC_ASSIGN(sum.values, DeviceBuffer::allocateZeroed(device, k * k * 4));
-    return sum;
+/// What the device spends between pairs of points of a stream.
+class DeviceTimer {
+public:
+  Status start(const Stream &stream) {
+    if (used == pairs.size()) {
+      GPTQC_ASSIGN(Event first, Event::create(stream.device()));
+      GPTQC_ASSIGN(Event second, Event::create(stream.device()));
+      pairs.emplace_back(std::move(first), std::move(second));
+    }
+    return pairs[used].first.record(stream);
+  }
+  Status stop(const Stream &stream) { return pairs[used++].second.record(stream); }
+  /// Since the last call; the stream has been waited for.
+  Result<double> seconds() {
+    double sum = 0;
+    for (size_t i = 0; i < used; ++i) {
+      GPTQC_ASSIGN(const float milliseconds, pairs[i].second.millisecondsSince(pairs[i].first));
+      sum += milliseconds;
+    }
+    used = 0;
+    return sum / 1000;
   }
 
-  Status add(const CudaForward &forward, const DeviceMatrix &x) {
-    tokens += x.rows;
-    return forward.blas().addGram(forward.type(), x, values.address());
-  }
-
-  Result<Hessian> finish(const Stream &stream) {
-    GPTQC_TRY(stream.synchronize());
-    Hessian hessian{k, tokens, {}};
-    GPTQC_ASSIGN(hessian.values, values.download<float>());
-    for (int64_t i = 0; i < k; ++i)
-      if (!std::isfinite(hessian.values[size_t(i * k + i)]))
-        return invalidArgument("input channel {} is NaN or infinite for some calibration token", i);
-    const float factor = 2.0f / float(tokens);
-    const int threads = resolveThreads(0);
-    parallelFor(k, threads, [&](int64_t row, int) {
-      for (int64_t i = row * k; i < (row + 1) * k; ++i)
-        hessian.values[size_t(i)] *= factor;
-    });
-    mirrorUpper({hessian.values.data(), k, k}, threads);
-    return hessian;
-  }
+private:
+  std::vector<std::pair<Event, Event>> pairs;
+  size_t used = 0;
 };
 
 class CudaCalibration : public Calibration {
 public:
-  explicit CudaCalibration(std::unique_ptr<CudaForward> forward) : forward(std::move(forward)) {}
+  CudaCalibration(CudaSolver &solver, std::unique_ptr<CudaForward> forward)
+      : solver(solver), forward(std::move(forward)) {}
 
   std::string name() const override { return device().target().print(); }
+  int64_t peakDeviceBytes() const override { return peak; }
 
   Status begin(const TokenRows &calibration) override {
-    const Timed timed(forwardSeconds);
+    const Timed timed(seconds.forward);
     length = calibration.length;
     rows = calibration.rows * length;
-    GPTQC_ASSIGN(const Matrix embedded, forward->model().embed(calibration.ids, {length}));
-    GPTQC_ASSIGN(residual, DeviceBuffer::upload(device(), embedded.values));
-    GPTQC_ASSIGN(copy,
-                 DeviceBuffer::allocate(device(), std::min(sweepTokens(), rows) * rowBytes()));
-    return Status();
-  }
-
-  Status enter(const Block &entered) override {
-    const Timed timed(forwardSeconds);
-    host = &entered;
-    GPTQC_ASSIGN(block, forward->upload(entered));
-    return Status();
-  }
-
-  Result<StageHessians> collect(int first, int last,
-                                const std::array<bool, kStages> &wanted) override {
-    std::array<std::optional<CudaSum>, kStages> sums;
-    for (int stage = first; stage < last; ++stage)
-      if (wanted[size_t(stage)]) {
-        const ModelConfig &config = forward->model().config();
-        GPTQC_ASSIGN(CudaSum sum,
-                     CudaSum::create(device(), config.columns(rolesOf(config, stage).front())));
-        sums[size_t(stage)].emplace(std::move(sum));
-      }
-    {
-      const Timed timed(forwardSeconds); // the sums run with it: the host does not wait
-      for (int64_t row = 0; row < rows; row += sweepTokens())
-        GPTQC_TRY(addPart(row, last, sums));
-      GPTQC_TRY(forward->stream().synchronize());
+    GPTQC_ASSIGN(residual, CudaResidual::create(device(), rows, config().hidden,
+                                                std::min(sweepTokens(), rows)));
+    for (int64_t row = 0; row < calibration.rows; ++row) {
+      const Result<Matrix> embedded = model().embed(calibration.part(row, 1), {length});
+      GPTQC_TRY(embedded.status().withContext(fmt::format("calibration row {}", row)));
+      GPTQC_TRY(residual.set(row * length, embedded->values));
     }
-    const Timed timed(hessianSeconds);
-    StageHessians hessians;
-    for (size_t stage = 0; stage < sums.size(); ++stage)
-      if (sums[stage]) {
-        Result<Hessian> sum = sums[stage]->finish(forward->stream());
-        GPTQC_TRY(sum.status().withContext(
-            host->at(rolesOf(forward->model().config(), int(stage)).front()).name));
-        hessians[stage] = std::move(*sum);
-        sums[stage].reset();
-      }
-    return hessians;
+    return Status();
   }
 
-  Status replace(Role role) override {
-    const Timed timed(forwardSeconds);
-    GPTQC_ASSIGN(block.linears[size_t(role)], forward->upload(host->at(role)));
+  Status enter(int64_t index) override {
+    const Timed timed(seconds.load);
+    block = CudaBlock();
+    if (!next.valid() || nextIndex != index)
+      read(index);
+    GPTQC_ASSIGN(block, next.get());
+    if (index + 1 < config().blocks)
+      read(index + 1);
+    return Status();
+  }
+
+  Status collect(int first, int last, const std::array<bool, kStages> &wanted) override {
+    const auto isWanted = [&](int stage) { return stage >= first && wanted[size_t(stage)]; };
+    factorStage = -1;
+    double hessian = 0, all = 0;
+    {
+      const Timed timed(all);
+      for (int stage = first; stage < last; ++stage)
+        if (isWanted(stage))
+          GPTQC_TRY(clear(sums[size_t(stage)], config().columns(rolesOf(config(), stage).front())));
+      for (int64_t row = 0; row < rows; row += sweepTokens()) {
+        GPTQC_ASSIGN(const CuDevicePtr x, residual.copy(row, count(row), stream()));
+        CudaBlockPass pass(*forward, block, x, count(row), length);
+        GPTQC_TRY(pass.begin());
+        for (int stage = 0; stage < last; ++stage) {
+          if (isWanted(stage))
+            GPTQC_TRY(add(pass.input(), sums[size_t(stage)]));
+          if (stage + 1 < last)
+            GPTQC_TRY(pass.advance());
+        }
+      }
+      GPTQC_TRY(stream().synchronize());
+      GPTQC_ASSIGN(hessian, timer.seconds());
+    }
+    seconds.hessian += hessian;
+    seconds.forward += all - hessian;
+    return watchMemory();
+  }
+
+  Result<LayerSolution> solve(Role role, const SolverOptions &options) override {
+    const int stage = stageOf(role);
+    GPTQC_TRY(makeFactor(sums[size_t(stage)], config().columns(role), stage, options));
+    const Timed timed(seconds.solve);
+    const CudaLinear &linear = block.at(role);
+    const CudaWeights quantized = {linear.weight.address(), linear.n, linear.k,
+                                   elementTypeOf(forward->type())};
+    const TensorRef &stored =
+        *model().folder().find(model().moduleName(block.index, role) + ".weight");
+    CudaWeights weights = quantized;
+    DeviceBuffer unrounded; // what the file holds, where that is not what the model computes with
+    if (stored.info->type != quantized.type) {
+      const std::span<const uint8_t> bytes = stored.bytes();
+      GPTQC_ASSIGN(unrounded, DeviceBuffer::upload(device(), bytes.data(), int64_t(bytes.size())));
+      weights.data = unrounded.address();
+      weights.type = stored.info->type;
+    }
+    double milliseconds = 0;
+    Result<LayerSolution> solution =
+        solver.solve(weights, factor, options, &quantized, &milliseconds);
+    seconds.columns += milliseconds / 1000;
+    GPTQC_TRY(watchMemory());
+    return solution;
+  }
+
+  Status replace(Role role, const QuantizedMatrix &matrix) override {
+    LinearWeights host;
+    host.weight = dequantize(matrix);
+    GPTQC_ASSIGN(CudaLinear linear, forward->upload(host));
+    block.linears[size_t(role)].weight = std::move(linear.weight);
     return Status();
   }
 
   Status leave() override {
-    const Timed timed(forwardSeconds);
+    const Timed timed(seconds.forward);
     for (int64_t row = 0; row < rows; row += sweepTokens()) {
-      CudaBlockPass pass(*forward, block, address(row), count(row), length);
+      GPTQC_ASSIGN(const CuDevicePtr x, residual.open(row, count(row), stream()));
+      CudaBlockPass pass(*forward, block, x, count(row), length);
       GPTQC_TRY(pass.begin());
       while (!pass.done())
         GPTQC_TRY(pass.advance());
+      GPTQC_TRY(residual.keep(row, count(row), stream()));
     }
-    GPTQC_TRY(forward->stream().synchronize()); // before the weights go
-    drop();
-    return Status();
+    return stream().synchronize(); // before the weights go
   }
 
-  void drop() override {
-    block = CudaBlock();
-    host = nullptr;
-  }
+  void drop() override {}
 
-  Result<Hessian> headHessian(const OutputHead &head) override {
-    const Timed timed(hessianSeconds);
-    const int64_t hidden = forward->model().config().hidden;
-    GPTQC_ASSIGN(const CudaNorm norm, forward->upload(head.norm));
-    GPTQC_ASSIGN(const DeviceBuffer input,
-                 DeviceBuffer::allocate(device(), std::min(sweepTokens(), rows) * hidden * 2));
-    GPTQC_ASSIGN(CudaSum sum, CudaSum::create(device(), hidden));
-    for (int64_t row = 0; row < rows; row += sweepTokens()) {
-      const DeviceMatrix x = {input.address(), count(row), hidden, hidden};
-      GPTQC_TRY(forward->kernels().norm(address(row), {}, norm, x, x.rows, forward->stream()));
-      GPTQC_TRY(sum.add(*forward, x));
+  Result<LayerSolution> solveHead(const OutputHead &head, const SolverOptions &options) override {
+    const int64_t hidden = config().hidden;
+    CudaSum sum;
+    {
+      const Timed timed(seconds.hessian);
+      GPTQC_ASSIGN(const CudaNorm norm, forward->upload(head.norm));
+      GPTQC_ASSIGN(const DeviceBuffer input,
+                   DeviceBuffer::allocate(device(), std::min(sweepTokens(), rows) * hidden * 2));
+      GPTQC_TRY(clear(sum, hidden));
+      for (int64_t row = 0; row < rows; row += sweepTokens()) {
+        GPTQC_ASSIGN(const CuDevicePtr rest, residual.open(row, count(row), stream()));
+        const DeviceMatrix x = {input.address(), count(row), hidden, hidden};
+        GPTQC_TRY(forward->kernels().norm(rest, {}, norm, x, x.rows, stream()));
+        GPTQC_TRY(forward->blas().addGram(forward->type(), x, sum.address()));
+      }
+      GPTQC_TRY(stream().synchronize());
     }
-    return sum.finish(forward->stream());
+    factorStage = -1;
+    GPTQC_TRY(makeFactor(sum, hidden, kStages, options));
+    const Timed timed(seconds.solve);
+    const Matrix &weight = head.linear.weight;
+    return solver.solve(weight.values, weight.rows, weight.columns, factor, options);
   }
 
 private:
+  using CudaSum = DeviceBuffer; ///< X^T X of the inputs of a stage: [K,K], the lower triangle
+
   const Device &device() const { return forward->stream().device(); }
+  const Stream &stream() const { return forward->stream(); }
+  const Model &model() const { return forward->model(); }
+  const ModelConfig &config() const { return model().config(); }
   int64_t sweepTokens() const { return std::max<int64_t>(1, kSweepTokens / length) * length; }
   int64_t count(int64_t row) const { return std::min(sweepTokens(), rows - row); }
-  int64_t rowBytes() const { return forward->model().config().hidden * int64_t(sizeof(float)); }
-  CuDevicePtr address(int64_t row) const { return residual.address() + uint64_t(row * rowBytes()); }
 
-  Status addPart(int64_t row, int last, std::array<std::optional<CudaSum>, kStages> &sums) {
-    GPTQC_TRY(copy.copyFrom(address(row), count(row) * rowBytes(), forward->stream()));
-    CudaBlockPass pass(*forward, block, copy.address(), count(row), length);
-    GPTQC_TRY(pass.begin());
-    for (int stage = 0; stage < last; ++stage) {
-      if (sums[size_t(stage)])
-        GPTQC_TRY(sums[size_t(stage)]->add(*forward, pass.input()));
-      if (stage + 1 < last)
-        GPTQC_TRY(pass.advance());
-    }
+  /// Starts to read a block, on another thread where there is one.
+  void read(int64_t index) {
+    nextIndex = index;
+    next = std::async(
+        [source = forward.get(), index] { return source->loadBlock(index, 0, nullptr); });
+  }
+
+  Status clear(CudaSum &sum, int64_t k) {
+    GPTQC_TRY(sum.reserve(device(), k * k * 4));
+    return sum.fill(0, stream());
+  }
+
+  Status add(const DeviceMatrix &x, const CudaSum &sum) {
+    GPTQC_TRY(timer.start(stream()));
+    GPTQC_TRY(forward->blas().addGram(forward->type(), x, sum.address()));
+    return timer.stop(stream());
+  }
+
+  Status makeFactor(const CudaSum &sum, int64_t k, int stage, const SolverOptions &options) {
+    GPTQC_TRY(validate(options));
+    if (factorStage == stage && shareFactor(options, factorOptions))
+      return Status();
+    const Timed timed(seconds.factor);
+    factorStage = -1;
+    GPTQC_ASSIGN(factor, solver.factor(CudaHessian{k, sum.address(), 2.0f / float(rows)}, options,
+                                       std::move(factor)));
+    factorStage = stage;
+    factorOptions = options;
     return Status();
   }
 
+  Status watchMemory() {
+    GPTQC_ASSIGN(const int64_t free, device().freeBytes());
+    peak = std::max(peak, device().info().memoryBytes - free);
+    return Status();
+  }
+
+  CudaSolver &solver;
   std::unique_ptr<CudaForward> forward;
-  const Block *host = nullptr;
   CudaBlock block;
-  int64_t rows = 0, length = 0;
-  DeviceBuffer residual; ///< [rows, hidden] fp32: the input of the current block
-  DeviceBuffer copy;     ///< of a part
+  std::future<Result<CudaBlock>> next; ///< block `nextIndex`, or not valid
+  int64_t nextIndex = 0;
+  int64_t rows = 0, length = 0, peak = 0;
+  CudaResidual residual; ///< the input of the current block
+  std::array<CudaSum, kStages> sums;
+  DeviceTimer timer;
+  CudaFactor factor; ///< of one stage, with these options
+  int factorStage = -1;
+  SolverOptions factorOptions;
 };
 
 } // namespace
 
-CalibrationFactory cudaCalibration(const Device &device, const KernelImage &image,
-                                   const std::string &cublas) {
-  return [device, image, cublas](const Model &model) -> Result<std::unique_ptr<Calibration>> {
-    GPTQC_ASSIGN(std::unique_ptr<CudaForward> forward,
-                 CudaForward::create(model, device, image, cublas));
-    return std::unique_ptr<Calibration>(std::make_unique<CudaCalibration>(std::move(forward)));
-  };
+CalibrationFactory cudaCalibration(CudaSolver &solver, const Device &device,
+                                   const KernelImage &image, const std::string &cublas) {
+  return
+      [&solver, device, image, cublas](const Model &model) -> Result<std::unique_ptr<Calibration>> {
+        GPTQC_ASSIGN(std::unique_ptr<CudaForward> forward,
+                     CudaForward::create(model, device, image, cublas));
+        return std::unique_ptr<Calibration>(
+            std::make_unique<CudaCalibration>(solver, std::move(forward)));
+      };
 }
 
 } // namespace gptqc

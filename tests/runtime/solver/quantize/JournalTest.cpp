@@ -17,6 +17,13 @@ QuantizedMatrix layer(const char *descriptor) {
 
 const LayerRecord kRecord = {0.1, 0.01, 1.0 / 3, 1e-9, 2.5, 4096, "none"};
 
+Status put(const Journal &journal, const char *module, const QuantizedMatrix &matrix,
+           Packing packing = Packing::Continuous) {
+  const Descriptor &d = matrix.descriptor;
+  const std::vector<uint32_t> words = packRows(packing, d.bits, d.k, d.n, matrix.codes);
+  return journal.put(module, matrix, bytesOf(words), packing, kRecord);
+}
+
 TEST(Journal, FindsWhatWasPut) {
   const TempFolder temp;
   for (const char *text :
@@ -29,7 +36,7 @@ TEST(Journal, FindsWhatWasPut) {
       const auto journal = Journal::open(temp / "j", "run", false);
       ASSERT_TRUE(journal.ok());
       EXPECT_FALSE(journal->find("a.b"));
-      ASSERT_TRUE(journal->put("a.b", matrix, packing, kRecord).ok());
+      ASSERT_TRUE(put(*journal, "a.b", matrix, packing).ok());
     }
     const auto journal = Journal::open(temp / "j", "run", true);
     ASSERT_TRUE(journal.ok());
@@ -52,8 +59,7 @@ TEST(Journal, FindsWhatWasPut) {
 TEST(Journal, BelongsToOneRun) {
   const TempFolder temp;
   const QuantizedMatrix matrix = layer("w4 g32 sym f16->f16 n32 k32 m1..");
-  ASSERT_TRUE(
-      Journal::open(temp / "j", "one", false)->put("a", matrix, Packing::Continuous, kRecord).ok());
+  ASSERT_TRUE(put(*Journal::open(temp / "j", "one", false), "a", matrix).ok());
   const auto other = Journal::open(temp / "j", "two", true);
   ASSERT_FALSE(other.ok());
   EXPECT_NE(other.status().message().find("another model"), std::string::npos);
@@ -69,9 +75,7 @@ TEST(Journal, BelongsToOneRun) {
 TEST(Journal, DamageIsAbsence) {
   const TempFolder temp;
   const auto journal = Journal::open(temp / "j", "run", false);
-  ASSERT_TRUE(
-      journal->put("a", layer("w4 g32 sym f16->f16 n32 k32 m1.."), Packing::Continuous, kRecord)
-          .ok());
+  ASSERT_TRUE(put(*journal, "a", layer("w4 g32 sym f16->f16 n32 k32 m1..")).ok());
   const auto path = temp / "j/a.safetensors";
   const std::string whole = readText(path);
   writeText(path, whole.substr(0, whole.size() - 1));

@@ -13,6 +13,9 @@ inline float shuffle_xor(float value, int mask) {
   return __uint_as_float(sim::shuffleXor(__float_as_uint(value), mask));
 }
 inline int shuffle_xor(int value, int mask) { return (int)sim::shuffleXor((unsigned)value, mask); }
+inline float shuffle(float value, int lane) {
+  return __uint_as_float(sim::shuffle(__float_as_uint(value), lane));
+}
 
 inline int opaque(int value) { return value; }
 
