@@ -237,7 +237,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
   GPTQC_SHARED_MEMORY(memory);
   float *shared = (float *)memory; // [128][128], [128]
   float *inverse = shared + kBlockColumns * kBlockColumns;
-  for (int i = threadIdx.x; i < kBlockColumns * kBlockColumns; i += kThreads) {
+  for (int i = threadIdx.x; i < args.columns * kBlockColumns; i += kThreads) {
     const int row = i / kBlockColumns, column = i % kBlockColumns;
     const bool inside = row <= column && column < args.columns;
     shared[i] = inside ? args.upper[(args.begin + row) * args.k + args.begin + column] : 0.0f;

@@ -72,7 +72,8 @@ Result<bool> CudaSolver::attempt(CudaFactor &factor, SolverArgs args, double mea
   if (!positive)
     return false;
   GPTQC_TRY(math->invertLower(k, factor.upper.address()));
-  GPTQC_TRY(launch(reverseMemory, 4096, 1, args));
+  constexpr int64_t kMostBlocks = 4096;
+  GPTQC_TRY(launch(reverseMemory, std::min(kMostBlocks, ceilDiv(k * k, 2 * kThreads)), 1, args));
   return true;
 }
 

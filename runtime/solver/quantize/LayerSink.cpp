@@ -8,10 +8,12 @@ namespace gptqc {
 LayerSink::LayerSink(CheckpointWriter &writer, const Journal &journal, DType activation,
                      int threadCount)
     : writer(writer), journal(journal), activation(activation) {
-  try {
-    for (int i = 0; i < threadCount; ++i)
+  for (int i = 0; i < threadCount; ++i) {
+    try {
       threads.emplace_back([this] { work(); });
-  } catch (const std::system_error &) { // no more threads: fewer will do, or the caller's
+    } catch (const std::system_error &) { // no more threads: fewer will do, or the caller's
+      break;
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/core/SafeTensorsWriter.h"
 #include "runtime/cpu/Synthetic.h"
 #include "tests/support/TempFolder.h"
 
