@@ -80,8 +80,8 @@ template <typename a, typename b> struct either<false, a, b> {
 };
 
 /// What a consumer carries from block to block of k. Fragments are made one block ahead of the
-/// products that use them, half a block at a time between the wgmma; the words they are made of are
-/// read one block earlier still.
+/// products that use them, while those of the block run; the words they are made of are read one
+/// block earlier still.
 template <typename layer, typename tile> struct wgmma_consumer {
   using plan = wgmma_plan<layer, tile>;
   using act = typename layer::act;
@@ -207,27 +207,22 @@ template <typename layer, typename tile> struct wgmma_consumer {
   /// products in flight.
   __device__ __forceinline__ void round(float (&sums)[plan::fragments][tile::m / 2],
                                         const linear_args &args, int kt) {
-    // Groups of wgmma of a block: two where each takes long.
-    constexpr int parts = tile::m <= 64 ? 1 : 2, steps = 4 / parts;
     u64 b = wgmma_descriptor(ring.slot(x.slot));
 #pragma unroll
     for (int i = 0; i < plan::unit_blocks; ++i) {
       const int slot = slot_of(i);
       mbarrier_wait(ring.full(slot), x.parity);
+      wgmma_fence();
 #pragma unroll
-      for (int part = 0; part < 4; part += steps) {
-        wgmma_fence();
+      for (int s = 0; s < 4; ++s)
 #pragma unroll
-        for (int s = part; s < part + steps; ++s)
+        for (int f = 0; f < plan::fragments; ++f)
+          wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
+      wgmma_commit();
+      wgmma_wait<1>(); // the block before: its fragments are free
 #pragma unroll
-          for (int f = 0; f < plan::fragments; ++f)
-            wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
-        wgmma_commit();
-        wgmma_wait<parts>(); // this part of the block before: its fragments are free
-#pragma unroll
-        for (int s = part; s < part + steps; ++s)
-          dequantize_step(a[(i + 1) & 1], s);
-      }
+      for (int s = 0; s < 4; ++s)
+        dequantize_step(a[(i + 1) & 1], s);
       if (i > 0 || used >= 0)
         release_x(used);
       used = slot;
