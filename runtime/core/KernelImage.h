@@ -20,13 +20,13 @@ inline constexpr const char *kPermuteEntry = "gptqc_permute";
 /// computes: row tiles, of tiled rows = Np (all parts), for one tile of tokens. Grid: x = cluster *
 /// items along the rows, y = ceil(M / tileM), z = splitK; where items count token tiles too, y
 /// is 1. The clusters of a persistent kernel walk over the items: x is then as many blocks as are
-/// resident at once, at most.
+/// resident at once, at most. Where its last items are shared out in parts, items are such parts.
 struct LaunchFacts {
   std::string entry = "gptqc_linear"; ///< extern "C" name inside the cubin
   int threads = 0;                    ///< per block
   int64_t sharedBytes = 0;            ///< dynamic shared memory per block
-  int tileN = 0;                      ///< packed rows per block (gate and up together for silu_mul)
-  int tileM = 0;                      ///< tokens per block
+  int tileN = 0; ///< packed rows per block, or part (gate and up together for silu_mul)
+  int tileM = 0; ///< tokens per block
   int splitK = 1;
   int xVector = 16;             ///< X base and row stride must be multiples of this many bytes
   int64_t paddedN = 0;          ///< Np

@@ -47,6 +47,7 @@ template <typename type> struct fragment_scale<type, type> {
   static __device__ __forceinline__ prepared prepare(u16 bits) { return both_halves(bits); }
   static __device__ __forceinline__ u32 apply(u32 pair, prepared s) { return type::mul2(pair, s); }
 };
+#if __CUDA_ARCH__ >= 800 // has bf16 arithmetic; older targets include this file, too
 /// An f16 scale is the sum of two bf16: high + low, which has three bits. The product with low is
 /// exact for codes of up to 5 bits, so that the result is the rounded product.
 template <> struct fragment_scale<bf16, f16> {
@@ -63,6 +64,7 @@ template <> struct fragment_scale<bf16, f16> {
     return fma_bf16x2(pair, s.high, bf16::mul2(pair, s.low));
   }
 };
+#endif
 
 /// One scale for all of k multiplies the sums. Rounded into the weights it would shift all of a
 /// row's products alike, and the errors would add up.
