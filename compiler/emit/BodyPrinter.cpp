@@ -175,6 +175,9 @@ void BodyPrinter::print(mlir::Operation *op) {
             tile::RewindOp, tile::AdvanceOp, tile::LoadSliceOp, tile::AccumulateUnitOp,
             tile::InitializeMailboxOp, tile::PostOp, tile::TakeOp, tile::GiveBackOp,
             tile::ReduceAndStoreOp>([&](auto o) { printGemv(o); })
+      .Case<tile::OpenShareOp, tile::OpenExchangeOp, tile::StartRowsOp, tile::FirstRowsOp,
+            tile::RowsStepOp, tile::NextRowsOp, tile::AccumulateRowsOp, tile::SettleAtOp,
+            tile::SendRowsOp, tile::SettleOp>([&](auto o) { printRows(o); })
       .Case<tile::SplitWarpgroupsOp, tile::FeedOp, tile::OpenConsumerOp, tile::LastItemOp,
             tile::FirstRoundOp, tile::LastRoundOp, tile::StartItemOp, tile::MultiplyRoundOp,
             tile::FinishItemOp, tile::StoreItemOp>([&](auto o) { printWgmma(o); })

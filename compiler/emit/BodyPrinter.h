@@ -70,6 +70,7 @@ private:
   void printGemv(mlir::Operation *op);
   void printState(mlir::Operation *op);
   void printMeeting(mlir::Operation *op);
+  void printRows(mlir::Operation *op);
   void printWgmma(mlir::Operation *op);
   void printBranches(llvm::StringRef condition, mlir::Region &first, mlir::Region &second);
   void print(tile::BlockIndexOp op);

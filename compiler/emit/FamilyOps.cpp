@@ -77,8 +77,58 @@ void BodyPrinter::printMeeting(mlir::Operation *op) {
       });
 }
 
+/// The ops of gemv kernels whose warps lie along rows.
+void BodyPrinter::printRows(mlir::Operation *op) {
+  headers.insert("gptqc/gemv_rows.cuh");
+  llvm::TypeSwitch<mlir::Operation *>(op)
+      .Case([&](tile::OpenShareOp o) {
+        const std::string shares = whole(o.getShares());
+        line("x_share<layer, tile> {}({});", declare(o.getSlice(), "share"), shares);
+      })
+      .Case([&](tile::OpenExchangeOp o) {
+        const std::string buffer = whole(o.getBuffer());
+        line("rows_exchange<layer, tile> {}({});", declare(o.getExchange(), "exchange"), buffer);
+      })
+      .Case([&](tile::StartRowsOp o) {
+        line("start_rows<{}>({}, {}, {}, args, {});", o.getGather(), whole(o.getStream()),
+             whole(o.getSlice()), whole(o.getExchange()), whole(o.getTokens()));
+      })
+      .Case([&](tile::FirstRowsOp o) {
+        expressions[o.getUnit()] = {whole(o.getStream()) + ".first_item()", false};
+      })
+      .Case([&](tile::RowsStepOp o) {
+        expressions[o.getUnit()] = {whole(o.getStream()) + ".item_step()", false};
+      })
+      .Case([&](tile::NextRowsOp o) {
+        const std::string arguments =
+            fmt::format("{}, {}, args, {}, {}", whole(o.getStream()), whole(o.getSlice()),
+                        whole(o.getUnit()), whole(o.getTokens()));
+        line("const u8 *const {} = next_rows<{}>({});", declare(o.getSlot(), "slot"), o.getGather(),
+             arguments);
+      })
+      .Case([&](tile::AccumulateRowsOp o) {
+        line("accumulate_rows<layer, tile, {}>({}, {}, {}, {}, {});", o.getSteps(),
+             whole(o.getSums()), whole(o.getSlice()), whole(o.getSlot()), whole(o.getUnit()),
+             whole(o.getStep()));
+      })
+      .Case([&](tile::SettleAtOp o) {
+        line("{}.settle_at(args, {}.range, {}, {});", whole(o.getExchange()), whole(o.getStream()),
+             whole(o.getUnit()), whole(o.getTokens()));
+      })
+      .Case([&](tile::SendRowsOp o) {
+        line("{}.send(args, {}, {}, {});", whole(o.getExchange()), whole(o.getSums()),
+             whole(o.getItem()), whole(o.getTokens()));
+      })
+      .Case([&](tile::SettleOp o) {
+        line("{}.settle<true>(args, {});", whole(o.getExchange()), whole(o.getTokens()));
+      });
+}
+
 void BodyPrinter::printGemv(mlir::Operation *op) {
-  headers.insert("gptqc/gemv.cuh");
+  // Shared with the kernels whose warps lie along rows, which name their own header.
+  if (!llvm::isa<tile::OpenStreamOp, tile::FirstUnitOp, tile::LastUnitOp, tile::NextUnitOp,
+                 tile::RewindOp, tile::AdvanceOp>(op))
+    headers.insert("gptqc/gemv.cuh");
   llvm::TypeSwitch<mlir::Operation *>(op)
       .Case([&](tile::StartStreamingOp o) {
         line("start_streaming<{}>({}, {}, args, {});", o.getGather(), whole(o.getStream()),

@@ -31,6 +31,7 @@ public:
   void buildMma();
   void buildSimt();
   void buildGemv();
+  void buildGemvRows();
   void buildWgmma();
 
 private:
@@ -64,6 +65,7 @@ private:
   void roleBarrier();
   void buildStreaming(Value rings, Value slices, Value mailbox);
   void buildReducing(Value mailbox, Value meeting);
+  void multiplyUnits(Value stream, Value slice, Value exchange, Value sums);
   void multiplyStage(Value weights, Value scales, Value activations, Value sums, Value slot,
                      Value kTile);
 };
@@ -250,6 +252,59 @@ void KernelBuilder::buildGemv() {
     tile::LeaveClusterOp::create(builder, loc);
 }
 
+/// The units of an item of a warp that has rows of its own, and behind half of them the sums of the
+/// item before.
+void KernelBuilder::multiplyUnits(Value stream, Value slice, Value exchange, Value sums) {
+  mlir::OpBuilder::InsertionGuard guard(builder);
+  mlir::Type index = builder.getIndexType();
+  Value begin = tile::FirstUnitOp::create(builder, loc, index, stream);
+  Value end = tile::LastUnitOp::create(builder, loc, index, stream);
+  auto units = loop(begin, end, constant(1), "unit");
+  builder.setInsertionPointToStart(units.getBody());
+  Value unit = units.getInductionVar();
+  tile::SettleAtOp::create(builder, loc, exchange, stream, unit, tokens);
+  Value slot = tile::NextRowsOp::create(builder, loc, tile::UnitType::get(builder.getContext()),
+                                        stream, slice, unit, tokens, schedule.xVector == 2);
+  auto steps = loop(constant(0), constant(plan.warpSteps), constant(plan.flushSteps), "step",
+                    builder.getI64IntegerAttr(std::max(1, 4 / plan.flushSteps)));
+  {
+    mlir::OpBuilder::InsertionGuard inner(builder);
+    builder.setInsertionPointToStart(steps.getBody());
+    tile::AccumulateRowsOp::create(builder, loc, sums, slice, slot, unit, steps.getInductionVar(),
+                                   plan.flushSteps);
+  }
+  tile::AdvanceOp::create(builder, loc, slice);
+}
+
+/// gemv with its warps along rows: every warp does the same, with rows and a part of k of its own.
+void KernelBuilder::buildGemvRows() {
+  mlir::MLIRContext *context = builder.getContext();
+  mlir::Type index = builder.getIndexType();
+  Value rings = shared(tile::Role::Weights, plan.weightBytes + plan.scaleBytes,
+                       int64_t(schedule.warps) * schedule.stages);
+  Value shares = shared(tile::Role::Activations, plan.activationBytes, schedule.kWarps);
+  Value boxes = shared(tile::Role::Splits, plan.splitsBytes);
+  tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);
+  Value stream = tile::OpenStreamOp::create(builder, loc, tile::StreamType::get(context), rings);
+  Value slice = tile::OpenShareOp::create(builder, loc, tile::SliceType::get(context), shares);
+  Value exchange =
+      tile::OpenExchangeOp::create(builder, loc, tile::ExchangeType::get(context), boxes);
+  tile::StartRowsOp::create(builder, loc, stream, slice, exchange, tokens, schedule.xVector == 2);
+  Value first = tile::FirstRowsOp::create(builder, loc, index, stream);
+  Value step = tile::RowsStepOp::create(builder, loc, index, stream);
+  auto items = loop(first, constant(plan.items(schedule)), step, "item");
+  {
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    builder.setInsertionPointToStart(items.getBody());
+    Value sums = tile::AccumulatorOp::create(
+        builder, loc, registers({plan.warpNTiles, plan.warpMTiles, 4}, builder.getF32Type()));
+    tile::RewindOp::create(builder, loc, slice);
+    multiplyUnits(stream, slice, exchange, sums);
+    tile::SendRowsOp::create(builder, loc, exchange, sums, items.getInductionVar(), tokens);
+  }
+  tile::SettleOp::create(builder, loc, exchange, tokens);
+}
+
 void KernelBuilder::buildWgmma() {
   mlir::MLIRContext *context = builder.getContext();
   mlir::Type index = builder.getIndexType();
@@ -300,6 +355,8 @@ llvm::LogicalResult lower(gptq::LinearOp op) {
   KernelBuilder body(builder, op.getLoc(), descriptor, schedule);
   if (schedule.family == Family::Simt)
     body.buildSimt();
+  else if (schedule.alongRows())
+    body.buildGemvRows();
   else if (schedule.family == Family::Gemv)
     body.buildGemv();
   else if (schedule.family == Family::Wgmma)

@@ -202,6 +202,67 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
          (s.splitK > 1 ? kCluster : 0);
 }
 
+/// Clusters that are resident at once. They do not cross the borders of GPCs, so some
+/// multiprocessors are left over: on an H200 31 clusters of 4 blocks fit where 33 have room, and
+/// nearly all where two blocks share an SM.
+double residentClusters(const Target &t, int cluster, double perSm) {
+  const double share = cluster <= 2 ? 1 : perSm == 1 ? 0.94 : 0.97;
+  return std::max(1.0, std::floor(t.plannedSmCount() * perSm * share / cluster));
+}
+
+/// Warp instructions of a unit of a gemv warp that has rows of its own.
+double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
+  constexpr double kUnit = 23; // wait, copies and addresses
+  const double chunks = double(plan.warpSteps) / plan.flushSteps;
+  return kUnit +
+         plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
+                           0.5 * plan.warpMTiles + 0.5) +
+         chunks * plan.warpNTiles * (6 + 5 * plan.warpMTiles);
+}
+
+/// As gemvCycles, for warps along rows; fitted to 130 to 180 schedules of each of 11 points.
+double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
+  constexpr double kFixed = 7540;       // launch, X, first bytes
+  constexpr double kRowsDramBytes = 18; // per cycle and SM, when all SMs stream
+  constexpr double kPortBytes = 45;     // per cycle into an SM
+  constexpr double kFillBytes = 37;     // per cycle and SM, of X
+  constexpr double kExposed = 0.48;     // of the shorter of streaming and computing
+  constexpr double kSchedulers = 4, kIssueRate = 0.86;
+  constexpr double kProduct = 2;    // cycles of an SM's tensor cores for an m16n8k16
+  constexpr double kUnitWait = 310; // latencies of a unit of one warp, besides its instructions
+  constexpr double kUneven = 0.24;  // of what the warps with fewer items do not use
+  constexpr double kItem = 565;
+  constexpr double kExchange = 710, kPart = 37; // from the last sums to Y
+  constexpr double kCluster = 870;              // its launch, its barrier
+  constexpr double kManyFragments = 1.08;       // from 24 tokens on the estimate is too low
+  const TilePlan plan = TilePlan::of(d, s);
+  const double sms = t.plannedSmCount();
+  const double items = double(plan.items(s)) * std::ceil(tokensOf(d) / s.tileM);
+  const double clusters = std::min(residentClusters(t, s.splitK, blocksPerSm(t, s, plan)),
+                                   std::ceil(items / s.nWarps()));
+  const double perSm = std::ceil(clusters * s.splitK / sms), walkers = clusters * s.nWarps();
+  const double rounds = std::ceil(items / walkers), most = std::ceil(items / clusters);
+  const double slice = std::ceil(double(plan.kTiles) / s.splitK); // units of a block and item
+  const double unitBytes = double(plan.weightBytes + plan.scaleBytes);
+  const double instructions = rowsInstructions(d, plan);
+  const double x = perSm * s.kWarps * double(plan.activationBytes);
+  const double inFlight = perSm * s.warps * (s.stages - 1) * double(plan.weightBytes);
+  const double units = most * slice * perSm; // of the busiest SM
+  const double share = items * double(plan.kTiles) * unitBytes / sms;
+  const double stream =
+      std::max(share / kRowsDramBytes * pressure(inFlight), (units * unitBytes + x) / kPortBytes) *
+      (1 + kUneven * (walkers * rounds / items - 1));
+  const double issue = units * instructions / kSchedulers / kIssueRate;
+  const double products = units * kProduct * plan.warpSteps * plan.warpNTiles * plan.warpMTiles;
+  const double chain = rounds * std::ceil(slice / s.kWarps) * (instructions + kUnitWait);
+  const double compute = std::max({issue, products, chain});
+  const double parts = double(s.splitK) * s.kWarps;
+  const double cycles = kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) +
+                        x / kFillBytes + rounds * kItem +
+                        (parts > 1 ? kExchange + kPart * parts : 0) + (s.splitK > 1 ? kCluster : 0);
+  return cycles * (plan.warpMTiles >= 3 ? kManyFragments : 1);
+}
+
 /// What 64 rows x 64 columns of k take of an SM beside their products: dequantizing, and what
 /// comes with each round.
 double wgmmaDequantize(const Descriptor &d, const TilePlan &plan) {
@@ -295,7 +356,7 @@ double permuteCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 double CostModel::cycles(const Descriptor &d, const Target &t, const Schedule &s) {
   switch (s.family) {
   case Family::Gemv:
-    return gemvCycles(d, t, s) + permuteCycles(d, t, s);
+    return (s.alongRows() ? gemvRowsCycles(d, t, s) : gemvCycles(d, t, s)) + permuteCycles(d, t, s);
   case Family::Mma:
     return mmaCycles(d, t, s) + permuteCycles(d, t, s);
   case Family::Wgmma:

@@ -91,6 +91,22 @@ Status checkMma(const Descriptor &d, const Target &t, const Schedule &s) {
   return checkResources(t, s, plan);
 }
 
+/// See templates/gptqc/gemv_rows.cuh.
+Status checkAlongRows(const Target &t, const Schedule &s, const TilePlan &plan) {
+  if (!t.hasClusters())
+    return refuse(s,
+                  "sums of warps along rows cross clusters, which sm_{} has not; write the same "
+                  "kwarps as warps",
+                  t.capability);
+  if (s.unroll != 1)
+    return refuse(s, "warps along rows compute one chunk at a time; leave unroll out");
+  const int64_t share = (plan.kTiles + s.splitK - 1) / s.splitK;
+  if (plan.kTiles - (s.splitK - 1) * share < s.kWarps)
+    return refuse(s, "there are {} k tiles for {} parts of k; use fewer or a smaller tile",
+                  plan.kTiles, s.splitK * s.kWarps);
+  return Status();
+}
+
 /// See templates/gptqc/gemv.cuh.
 Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
   if (!t.hasCpAsync())
@@ -98,13 +114,13 @@ Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
   if (d.batchInvariant)
     return refuse(s,
                   "batch_invariant needs one order of summation for every M; use the mma family");
-  if (s.mWarps != 1 || s.kWarps != s.warps || s.warps > 24)
-    return refuse(s, "all warps of gemv split k: write the same kwarps as warps, 24 at most");
+  if (s.mWarps != 1 || s.warps > 24)
+    return refuse(s, "the warps of gemv lie along rows and k, 24 at most; leave mwarps out");
   if (s.stages < 2 || s.stages > 8)
     return refuse(s, "a ring has 2 to 8 stages");
-  const int parts = d.siluMul ? 2 : 1, tiles = s.tileN / 16 / parts;
-  if (s.tileN % (16 * parts) != 0 || (tiles != 1 && tiles != 2 && tiles != 4))
-    return refuse(s, "the weight rows must be {}, {} or {}", 16 * parts, 32 * parts, 64 * parts);
+  const int rows = 16 * (d.siluMul ? 2 : 1) * s.nWarps(), tiles = s.tileN / rows;
+  if (s.tileN % rows != 0 || (tiles != 1 && tiles != 2 && tiles != 4))
+    return refuse(s, "the weight rows must be {}, {} or {}", rows, 2 * rows, 4 * rows);
   if (s.tileM % 8 != 0 || s.tileM > 32)
     return refuse(s, "the tokens must be a multiple of 8, 32 at most");
   if (s.splitK != 1 && !t.hasClusters())
@@ -119,6 +135,8 @@ Status checkGemv(const Descriptor &d, const Target &t, const Schedule &s) {
                   d.bits, columns, plan.layout.paddedK);
   GPTQC_TRY(checkUnroll(s, plan));
   GPTQC_TRY(checkActivationLoads(d, s));
+  if (s.alongRows())
+    GPTQC_TRY(checkAlongRows(t, s, plan));
   return checkResources(t, s, plan);
 }
 
@@ -238,6 +256,32 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
       }
 }
 
+/// Appends the legal gemv schedules with warps along rows: where the sums of warps along k would be
+/// as large as the weights.
+void appendRows(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
+  constexpr int64_t kFewTokens = 32, kLeastTokens = 9;
+  constexpr int kRowWarps[] = {2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16};
+  if (d.m.hi > kFewTokens || d.m.hi < kLeastTokens || !t.hasClusters())
+    return;
+  s.family = Family::Gemv;
+  s.tileM = int((d.m.hi + 7) / 8) * 8;
+  for (int tiles : {1, 2, 4})
+    for (int nWarps : kRowWarps)
+      for (int kWarps : {1, 2, 4}) {
+        s.warps = nWarps * kWarps, s.kWarps = kWarps;
+        s.tileN = 16 * tiles * (d.siluMul ? 2 : 1) * nWarps;
+        if (s.warps > 16)
+          continue;
+        for (int tileK : {64, 128, 256})
+          for (int splitK : {1, 2, 4, 8})
+            for (int stages : {3, 4, 6, 8}) {
+              s.tileK = tileK, s.stages = stages, s.splitK = splitK;
+              if (ScheduleSpace::check(d, t, s).ok())
+                found.push_back(s);
+            }
+      }
+}
+
 /// Appends the legal wgmma schedules: from a handful of tokens on.
 void appendWgmma(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
   struct Shape {
@@ -308,8 +352,10 @@ std::vector<Schedule> ScheduleSpace::enumerate(const Descriptor &d, const Target
       if (tileM == 8 || tileM < 2 * tokens)
         appendMma(d, t, s, found);
     }
-    if (!d.grouped())
+    if (!d.grouped()) {
       appendGemv(d, t, s, found);
+      appendRows(d, t, s, found);
+    }
   }
   if (!d.grouped())
     appendWgmma(d, t, s, found);

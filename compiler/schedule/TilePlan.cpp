@@ -21,32 +21,53 @@ int scaleRowsOf(int steps, int groupSteps) {
   return (steps + groupSteps - 2) / groupSteps + 1;
 }
 
-/// The longest run of steps that shares a scale row and whose activations and codes fit in
-/// registers.
-int flushStepsOf(const Descriptor &d, const TilePlan &plan) {
+/// The longest run of steps that shares a scale row and whose activations (unless they are loaded
+/// two steps at a time, `alongRows`) and codes fit in registers.
+int flushStepsOf(const Descriptor &d, const TilePlan &plan, bool alongRows = false) {
   if (d.batchInvariant && !plan.scaleFragments)
     return 1; // the partial sums that are rounded must not depend on the tile
   constexpr int kFragmentRegisters = 32;
+  const int most = alongRows ? 8 : kFragmentRegisters / (2 * std::max(1, plan.warpMTiles));
   int steps = 1;
   while (steps < 8 && plan.warpSteps % (2 * steps) == 0 && plan.groupSteps % (2 * steps) == 0 &&
-         plan.groupSteps != 0 && 2 * steps * plan.warpMTiles * 2 <= kFragmentRegisters)
+         plan.groupSteps != 0 && 2 * steps <= most)
     steps *= 2;
   return steps;
 }
 
-/// Mirrors gemv_shape of templates/gptqc/gemv.cuh.
+/// Mirrors templates/gptqc/gemv_rows.cuh and rows_exchange.cuh.
+void planRows(const Descriptor &d, const Schedule &s, int64_t sliceUnits, TilePlan &plan) {
+  constexpr int64_t kRowPadding = 16, kFragmentBytes = 512, kBarrierBytes = 8;
+  const int parts = d.siluMul ? 2 : 1, nWarps = s.nWarps(), kParts = s.splitK * s.kWarps;
+  plan.xRows = s.tileM;
+  plan.activationBytes = s.tileM * (sliceUnits * s.tileK * 2 + kRowPadding);
+  const int64_t fragments = int64_t(plan.warpNTiles) / parts * plan.warpMTiles;
+  const int64_t owned = kParts > 1 ? (fragments + s.splitK - 1) / s.splitK : 0;
+  const int64_t barriers = s.kWarps * (sliceUnits + nWarps) + nWarps;
+  plan.splitsBytes =
+      (nWarps * owned * kParts * parts * kFragmentBytes + barriers * kBarrierBytes + 15) / 16 * 16;
+  plan.sharedBytes = alignShared(s.warps * s.stages * (plan.weightBytes + plan.scaleBytes)) +
+                     alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.splitsBytes);
+  const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
+  const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 14 : 4);
+  plan.registers = plan.warpNTiles * (plan.warpMTiles * 8 + words) + plan.warpMTiles * 4 + 44;
+}
+
+/// Mirrors gemv_shape of templates/gptqc/weight_stream.cuh.
 void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
-  const int nTiles = s.tileN / 16;
+  const int rows = s.tileN / std::max(1, s.nWarps()), nTiles = rows / 16; // of a warp
   plan.warpNTiles = nTiles;
   plan.warpMTiles = s.tileM / 8;
   plan.warpSteps = s.tileK / 16;
-  plan.flushSteps = flushStepsOf(d, plan);
+  plan.flushSteps = flushStepsOf(d, plan, s.alongRows());
   plan.scaleRows = scaleRowsOf(plan.warpSteps, plan.groupSteps);
-  plan.weightBytes = int64_t(s.tileN) * s.tileK * d.bits / 8;
+  plan.weightBytes = int64_t(rows) * s.tileK * d.bits / 8;
   plan.scaleBytes = int64_t(nTiles) * plan.scaleRows * (d.sym ? 32 : 48);
   plan.xRows = int(std::min<int64_t>(s.tileM, d.m.hi));
   const int64_t splitUnits = (plan.kTiles + s.splitK - 1) / s.splitK;
   const int64_t sliceUnits = (splitUnits + s.kWarps - 1) / s.kWarps;
+  if (s.alongRows())
+    return planRows(d, s, sliceUnits, plan);
   plan.activationBytes = plan.xRows * sliceUnits * s.tileK * 2;
   constexpr int64_t kBarrierBytes = 32;
   plan.sumsBytes = int64_t(2) * s.kWarps * s.tileM * (s.tileN + 4) * 4 + kBarrierBytes;

@@ -28,17 +28,19 @@ struct TilePlan {
   bool scaleFragments = false; ///< scales go into the weight fragments instead of the partial sums
   int64_t weightBytes = 0;     ///< of one stage, all planes
   int64_t scaleBytes = 0;      ///< of one stage, scales and zero points
-  int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit; gemv: of one warp's slice
+  int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit; gemv: of one k warp's slice
   int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp; gemv: mailbox
   int64_t sharedBytes = 0;     ///< of the block; mma: sums overlay the stages, dead by then
-  int64_t splitsBytes = 0;     ///< gemv: where the blocks of a cluster add their sums up
+  int64_t splitsBytes = 0;     ///< gemv: where blocks of a cluster, or k warps, add their sums up
   int xRows = 0;               ///< gemv: most tokens of a block
   int weightStages = 0;        ///< wgmma: slots of a warp's ring of weights
   int registers = 0;           ///< estimate per thread
 
   static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);
-  /// gemv: row tiles of the layer.
-  int64_t items(const Schedule &schedule) const { return layout.paddedN / schedule.tileN; }
+  /// gemv: row tiles of the layer, each of a warp or of all warps along k.
+  int64_t items(const Schedule &schedule) const {
+    return layout.paddedN / (schedule.tileN / schedule.nWarps());
+  }
   /// The packed sizes that a kernel for the descriptor is compiled for.
   static WeightLayout layoutOf(const Descriptor &descriptor);
 };

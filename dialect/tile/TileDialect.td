@@ -57,6 +57,7 @@ def Tile_UnitType : Tile_StateType<"Unit", "unit", "a weight unit that has arriv
 def Tile_MailboxType : Tile_StateType<"Mailbox", "mailbox", "where warps hand over the sums of items">;
 def Tile_MeetingType : Tile_StateType<"Meeting", "meeting", "where the blocks of a cluster add their sums up">;
 def Tile_PostedType : Tile_StateType<"Posted", "posted", "the sums of one item, of all k warps">;
+def Tile_ExchangeType : Tile_StateType<"Exchange", "exchange", "where warps that share rows add their sums up">;
 def Tile_ConsumerType : Tile_StateType<"Consumer", "consumer", "a warpgroup that multiplies">;
 
 class Tile_Enum<string className, string text, list<I32EnumAttrCase> cases>

@@ -129,6 +129,14 @@ llvm::LogicalResult AccumulateUnitOp::verify() {
   return llvm::success();
 }
 
+llvm::LogicalResult AccumulateRowsOp::verify() {
+  if (!isArray(getSums().getType(), 3, 4, true) ||
+      !llvm::isPowerOf2_64(getSteps())) /*accumulate_rows_c1*/
+    return emitOpError()
+           << "needs sums [n16 tiles][m8 tiles][4] of f32 and a power of two of steps";
+  return llvm::success();
+}
+
 llvm::LogicalResult MultiplyRoundOp::verify() {
   const RegistersType sums = getSums().getType();
   if (sums.getShape().size() != 2 || !sums.getElement().isF32()) /*multiply_round_c1*/

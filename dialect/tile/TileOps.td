@@ -317,6 +317,8 @@ def Tile_StoreMetOp : Tile_Op<"store_met"> {
   let assemblyFormat = "$meeting `,` `item` $item `,` `tokens` $tokens attr-dict";
 }
 
+include "dialect/tile/TileRowsOps.td"
+
 //===-- Feeding and multiplying warpgroups (wgmma) --------------------------------------------------===//
 
 def Tile_SplitWarpgroupsOp : Tile_Op<"split_warpgroups", [NoRegionArguments, SingleBlock, NoTerminator]> {

@@ -36,9 +36,11 @@ struct Schedule {
   bool operator==(const Schedule &) const = default;
 
   int nWarps() const { return warps / (mWarps * kWarps); }
+  /// gemv: some of the warps of a block have rows of their own; else all of them lie along k.
+  bool alongRows() const { return family == Family::Gemv && kWarps != warps; }
   /// gemv: warps besides `warps` that add up and store while the others stream.
   int reduceWarps() const {
-    return family != Family::Gemv ? 0 : tileM <= 8 ? 1 : tileM <= 16 ? 2 : 4;
+    return family != Family::Gemv || alongRows() ? 0 : tileM <= 8 ? 1 : tileM <= 16 ? 2 : 4;
   }
   /// wgmma: warps besides `warps` that feed them.
   int feedWarps() const { return family == Family::Wgmma ? 4 : 0; }

@@ -9,17 +9,17 @@
 
 namespace gptqc {
 
-/// The tile of one warp's unit, in the terms of tile.cuh.
+/// The tile of one warp's unit, in the terms of tile.cuh. Its rows are an item of the warp.
 template <typename tile> struct unit_tile {
-  static constexpr int n = tile::n, m = tile::m, k = tile::k;
+  static constexpr int n = tile::n / tile::n_warps, m = tile::m, k = tile::k;
   static constexpr int n_warps = 1, m_warps = 1, k_warps = 1, split_k = 1;
 };
 
 template <typename layer, typename tile> struct gemv_shape {
   using unit = shape<layer, unit_tile<tile>>;
-  static constexpr int n_tiles = tile::n / 16, m_tiles = tile::m / 8;
-  static constexpr int units = unit::k_tiles;                              // of all of k
-  static constexpr int split_units = ceil_div(units, tile::split_k);       // of one split
+  static constexpr int n_tiles = unit_tile<tile>::n / 16, m_tiles = tile::m / 8; // of a warp
+  static constexpr int units = unit::k_tiles;                                    // of all of k
+  static constexpr int split_units = ceil_div(units, tile::split_k);             // of one split
   static constexpr int slice_units = ceil_div(split_units, tile::k_warps); // of a warp, at most
   static constexpr int slot_bytes = unit::weight_bytes + unit::scale_bytes + unit::zero_bytes;
   static constexpr int ring_bytes = tile::stages * slot_bytes; // of a warp
@@ -49,8 +49,9 @@ template <typename layer, typename tile> struct unit_range {
     const int split = blockIdx.x % tile::split_k;
     const int first = first_unit<layer, tile>(split),
               count = first_unit<layer, tile>(split + 1) - first;
-    begin = first + warp_id() * count / tile::k_warps;
-    end = first + (warp_id() + 1) * count / tile::k_warps;
+    const int k_warp = place<tile>::k_warp();
+    begin = first + k_warp * count / tile::k_warps;
+    end = first + (k_warp + 1) * count / tile::k_warps;
   }
 };
 
@@ -59,23 +60,24 @@ template <typename tile> GPTQC_DEVICE bool is_streaming_warp() { return warp_id(
 
 /// A lane's running source address in one plane: it copies 16 bytes of each chunk.
 template <typename layer, typename tile, int width> struct plane_cursor {
+  using u = unit_tile<tile>;
   static constexpr int chunk_k = 256 / width, chunks = tile::k / chunk_k;
   static constexpr i64 tile_bytes = layer::padded_k / chunk_k * 512; // of one n16 tile
   const u8 *from;
 
   __device__ __forceinline__ void seek(const linear_args &args, int item, int unit) {
     from = args.weights + plane_offset<layer, width>(layer::padded_n * layer::padded_k) +
-           packed_n_tile<layer, tile>(item, 0) * tile_bytes + (i64)unit * (chunks * 512) +
+           packed_n_tile<layer, u>(item, 0) * tile_bytes + (i64)unit * (chunks * 512) +
            lane_id() * 16;
   }
   __device__ __forceinline__ void copy_and_advance(u8 *slot) {
-    u8 *to = slot + plane_offset<layer, width>((i64)tile::n * tile::k);
+    u8 *to = slot + plane_offset<layer, width>((i64)u::n * tile::k);
 #pragma unroll
-    for (int t = 0; t < tile::n / 16; ++t)
+    for (int t = 0; t < u::n / 16; ++t)
 #pragma unroll
       for (int c = 0; c < chunks; ++c)
         copy_async_16(to + (t * chunks + c) * 512,
-                      from + packed_n_tile<layer, tile>(0, t) * tile_bytes + c * 512, 16);
+                      from + packed_n_tile<layer, u>(0, t) * tile_bytes + c * 512, 16);
     from += chunks * 512; // units of a slice follow each other in memory
   }
 };
@@ -118,8 +120,17 @@ template <typename layer, typename tile> struct weight_stream {
   const u8 *scale_from[piece_rounds]; // whole groups: of the next unit; else of group 0
   int scale_to[piece_rounds];         // in the slot, less this lane's 16 bytes
 
+  /// The items of a warp: those of a cluster go to its warps along rows in turns, so that the
+  /// clusters that have one more than others have it in one warp.
+  static __device__ __forceinline__ int first_item() {
+    return gptqc::first_item<tile>() + place<tile>::n_warp() * gptqc::item_step<tile>();
+  }
+  static __device__ __forceinline__ int item_step() {
+    return gptqc::item_step<tile>() * tile::n_warps;
+  }
+
   __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args)
-      : item(first_item<tile>()) {
+      : item(first_item()) {
     read_slot = rings + warp_id() * g::ring_bytes;
     ring_end = read_slot + g::ring_bytes;
     copy_slot = read_slot + lane_id() * 16;
@@ -145,7 +156,8 @@ template <typename layer, typename tile> struct weight_stream {
       const int t = slot / g::unit::scale_rows, row = slot % g::unit::scale_rows;
       const int first =
           whole_groups ? range.begin * (g::unit::steps / max_of(1, layer::group_steps)) + row : 0;
-      const i64 at = (i64)packed_n_tile<layer, tile>(item, t) * layer::padded_groups + first;
+      const i64 at =
+          (i64)packed_n_tile<layer, unit_tile<tile>>(item, t) * layer::padded_groups + first;
       scale_from[i] =
           piece < 2 ? (const u8 *)args.scales + at * 32 + piece * 16 : args.zeros + at * 16;
     }
@@ -182,8 +194,8 @@ template <typename layer, typename tile> struct weight_stream {
       copy_scale_rows(args);
       copy_slot = next_slot(copy_slot);
       if (--units_left == 0) {
-        item += item_step<tile>();
-        items_left -= item_step<tile>();
+        item += item_step();
+        items_left -= item_step();
         units_left = range.end - range.begin;
         seek(args);
       }
@@ -211,6 +223,10 @@ template <typename layer, typename tile> struct weight_stream {
     warp_barrier();
     copy_next(args);
     commit_copies();
+    return read();
+  }
+  /// The slot of the next unit, which has arrived.
+  __device__ __forceinline__ const u8 *read() {
     const u8 *slot = read_slot;
     read_slot = next_slot(read_slot);
     return slot;

@@ -36,6 +36,21 @@ TEST(TilePlan, FlushStaysInsideAGroup) {
   EXPECT_EQ(plan("w4 g20 sym f16->f16 n64 k4096 m1..1", schedule).flushSteps, 2);
 }
 
+TEST(TilePlan, GemvWithWarpsAlongRows) {
+  const TilePlan p = plan("w4 g128 sym f16->f16 n4096 k4096 m9..16",
+                          "gemv t128x16x128 warps8 kwarps2 stages6 splitk4");
+  EXPECT_EQ(p.warpNTiles, 2);
+  EXPECT_EQ(p.warpMTiles, 2);
+  EXPECT_EQ(p.flushSteps, 8);
+  EXPECT_EQ(p.weightBytes, 2048); // of a warp
+  EXPECT_EQ(p.scaleBytes, 64);
+  EXPECT_EQ(p.activationBytes, 16 * (512 * 2 + 16)); // of a k warp
+  // A fragment of each of the 4 rows of warps, from 8 parts of k; 20 barriers.
+  EXPECT_EQ(p.splitsBytes, 4 * 8 * 512 + 160);
+  EXPECT_EQ(p.sharedBytes, 8 * 6 * 2112 + 2 * 16640 + 16640);
+  EXPECT_EQ(p.items(*Schedule::parse("gemv t128x16x128 warps8 kwarps2 stages6 splitk4")), 128);
+}
+
 TEST(TilePlan, ScaleRowsOfAStage) {
   const char *schedule = "mma t64x8x128 warps4 stages2"; // 8 steps
   EXPECT_EQ(plan("w4 g-1 sym f16->f16 n64 k4096 m1..1", schedule).scaleRows, 1);

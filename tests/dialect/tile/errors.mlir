@@ -124,3 +124,11 @@ tile.kernel @enter_expert_c1_twice attributes {
   %e = tile.enter_expert %m
   %f = tile.enter_expert %m
 }
+
+// -----
+
+func.func @accumulate_rows_c1(%share: !tile.slice, %slot: !tile.unit, %acc: !tile.registers<2x2x4xf32>, %i: index) {
+  // expected-error @+1 {{a power of two of steps}}
+  tile.accumulate_rows %acc, %share, %slot, unit %i, step %i of 3 : !tile.registers<2x2x4xf32>
+  return
+}

@@ -113,3 +113,37 @@ tile.kernel @grouped attributes {
   // CHECK-NEXT: tile.enter_expert %[[M]]
   %e = tile.enter_expert %m
 }
+
+// CHECK-LABEL: tile.kernel @rows
+tile.kernel @rows attributes {
+  descriptor = #gptq.descriptor<"w4 g128 sym f16->f16 n4096 k4096 m9..16">,
+  schedule = #gptq.schedule<"gemv t128x16x128 warps8 kwarps2 stages6 splitk4">,
+  target = #gptq.target<"sm_90a">
+} {
+  %r = tile.shared <weights> : !tile.shared<48 slots, 2112 bytes>
+  %a = tile.shared <activations> : !tile.shared<2 slots, 16640 bytes>
+  %e = tile.shared <splits> : !tile.shared<1 slots, 16496 bytes>
+  %m = tile.block_index <tokens>
+  %stream = tile.open_stream %r : !tile.shared<48 slots, 2112 bytes>
+  // CHECK: %[[SHARE:.*]] = tile.open_share %{{.*}} : <2 slots, 16640 bytes>
+  %share = tile.open_share %a : !tile.shared<2 slots, 16640 bytes>
+  // CHECK-NEXT: %[[EXCHANGE:.*]] = tile.open_exchange
+  %exchange = tile.open_exchange %e : !tile.shared<1 slots, 16496 bytes>
+  // CHECK-NEXT: tile.start_rows %{{.*}}, %[[SHARE]], %[[EXCHANGE]], tokens %{{.*}} {gather}
+  tile.start_rows %stream, %share, %exchange, tokens %m {gather}
+  // CHECK-NEXT: tile.first_rows
+  %first = tile.first_rows %stream
+  // CHECK-NEXT: tile.rows_step
+  %step = tile.rows_step %stream
+  %acc = tile.accumulator : !tile.registers<2x2x4xf32>
+  // CHECK: tile.settle_at %[[EXCHANGE]], %{{.*}}, unit %{{.*}}, tokens
+  tile.settle_at %exchange, %stream, unit %first, tokens %m
+  // CHECK-NEXT: %[[SLOT:.*]] = tile.next_rows %{{.*}}, %[[SHARE]], unit %{{.*}}, tokens %{{.*}} {gather}
+  %slot = tile.next_rows %stream, %share, unit %first, tokens %m {gather}
+  // CHECK-NEXT: tile.accumulate_rows %{{.*}}, %[[SHARE]], %{{.*}}, unit %{{.*}}, step %{{.*}} of 8 : <2x2x4xf32>
+  tile.accumulate_rows %acc, %share, %slot, unit %first, step %step of 8 : !tile.registers<2x2x4xf32>
+  // CHECK-NEXT: tile.send_rows %[[EXCHANGE]], %{{.*}}, item %{{.*}}, tokens %{{.*}} : <2x2x4xf32>
+  tile.send_rows %exchange, %acc, item %first, tokens %m : !tile.registers<2x2x4xf32>
+  // CHECK-NEXT: tile.settle %[[EXCHANGE]], tokens
+  tile.settle %exchange, tokens %m
+}
