@@ -130,6 +130,9 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 24);
   plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) +
                    (!d.sym && consumers == 4 ? 34 : 30) + (s.splitK * s.kWarps > 2 ? 8 : 0);
+  // Two fragments whose zero points change within a unit: seen to spill with several planes.
+  if (!d.sym && planes > 1 && plan.warpNTiles > 1 && plan.scaleRows > 1)
+    plan.registers += 28;
   // ptxas spills divisions unless the warpgroups share k.
   if (d.ragged || dividesSteps)
     plan.registers += d.ragged || s.kWarps > 1 ? 32 : 132;
