@@ -72,13 +72,21 @@ bool allowed(const Row &row) {
   return group < kColumns[size_t(row[Columns])] || row[Order] == 0;
 }
 
-/// Outputs of a tile that simulates in seconds: wgmma computes all of it, whatever exists.
-constexpr int kMaxTile = 4096;
+/// Whether `tokens` tokens simulate in seconds: wgmma computes whole tiles, whatever exists.
+bool isQuick(const Schedule &schedule, const Descriptor &descriptor, int64_t tokens) {
+  constexpr int64_t kMostProducts = 16 << 20;
+  const auto whole = [](int64_t size, int64_t tile) { return (size + tile - 1) / tile * tile; };
+  return schedule.family != Family::Wgmma ||
+         whole(descriptor.n, int64_t(schedule.tileN) * schedule.multicast) *
+                 whole(tokens, schedule.tileM) * descriptor.k <=
+             kMostProducts;
+}
 
-/// A schedule of a family, without one of any that has some; all legal ones of the family are as
-/// likely. Nothing when there is none.
+/// A schedule of a family, without one of any that has some; all legal and quick ones of the family
+/// are as likely. Nothing when there is none.
 std::optional<Schedule> sampleSchedule(const Descriptor &descriptor, const Target &target,
-                                       std::optional<Family> wanted, std::mt19937_64 &random) {
+                                       std::optional<Family> wanted, int64_t tokens,
+                                       std::mt19937_64 &random) {
   std::vector<Schedule> all = ScheduleSpace::enumerate(descriptor, target);
   std::vector<Family> families;
   for (const Schedule &schedule : all)
@@ -86,8 +94,7 @@ std::optional<Schedule> sampleSchedule(const Descriptor &descriptor, const Targe
       families.push_back(schedule.family);
   const Family family = wanted ? *wanted : families[random() % families.size()];
   std::erase_if(all, [&](const Schedule &schedule) {
-    return schedule.family != family ||
-           (family == Family::Wgmma && schedule.tileN * schedule.tileM > kMaxTile);
+    return schedule.family != family || !isQuick(schedule, descriptor, tokens);
   });
   return all.empty() ? std::nullopt : std::optional(all[random() % all.size()]);
 }
@@ -104,6 +111,7 @@ std::optional<CaseLine> caseOf(const Row &row, std::mt19937_64 &random) {
   if (!descriptor)
     return std::nullopt;
   CaseLine line;
+  line.tokens = {range.counts[random() % 2]};
   line.descriptor = descriptor->canonical();
   line.target = *Target::parse(kGpus[size_t(row[Gpu])]);
   const Result<Schedule> byDefault = Compiler::defaultSchedule(line.descriptor, line.target);
@@ -113,11 +121,10 @@ std::optional<CaseLine> caseOf(const Row &row, std::mt19937_64 &random) {
       row[How] == kHowWgmma ? std::optional(Family::Wgmma) : std::nullopt;
   const std::optional<Schedule> schedule =
       row[How] == 0 ? std::optional(*byDefault)
-                    : sampleSchedule(line.descriptor, line.target, family, random);
+                    : sampleSchedule(line.descriptor, line.target, family, line.tokens[0], random);
   if (!schedule)
     return std::nullopt;
   line.schedule = *schedule;
-  line.tokens = {range.counts[random() % 2]};
   line.seed = 1 + random() % 1000000;
   return line;
 }

@@ -11,7 +11,7 @@ namespace gptqc::sim {
 
 struct Case {
   std::string descriptor, target, schedule;
-  KernelEntry kernel = nullptr;
+  KernelEntries kernels;
   LaunchFacts launch;
   std::vector<int64_t> tokens;
   uint64_t seed = 0; ///< 0: run with several

@@ -64,22 +64,26 @@ std::string section(const CaseLine &line, const KernelSource &kernel, size_t num
                                  "#define {1} {1}_{0}\n#define {2} {2}_{0}\n",
                                  number, facts.entry, kPermuteEntry);
   text += kernel.text;
-  text += fmt::format(
-      "#undef layer\n#undef tile\n#undef {5}\nstatic const bool added_{0} = gptqc::sim::addCase(\n"
-      "    {{\"{1}\", \"{2}\", \"{3}\",\n"
-      "     reinterpret_cast<gptqc::sim::KernelEntry>({4}),\n",
-      number, line.descriptor.print(), line.target.print(), line.schedule.print(), facts.entry,
-      kPermuteEntry);
+  const auto entry = [&](std::string_view name) {
+    return fmt::format("reinterpret_cast<gptqc::sim::KernelEntry>({}_{})", name, number);
+  };
+  text += fmt::format("#undef layer\n#undef tile\n#undef {1}\n#undef {2}\n"
+                      "static const bool added_{0} = gptqc::sim::addCase(\n"
+                      "    {{\"{3}\", \"{4}\", \"{5}\",\n     {{{6}, {7}}},\n",
+                      number, facts.entry, kPermuteEntry, line.descriptor.print(),
+                      line.target.print(), line.schedule.print(), entry(facts.entry),
+                      facts.permutedK > 0 ? entry(kPermuteEntry) : "nullptr");
   text += fmt::format(
       "     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, .tileN = {}, "
       ".tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, .persistent = {}, "
       ".cluster = {}, .itemTiles = {}, .itemsOverTokens = {},\n      .xBoxRows = {}, "
-      ".permutedK = {}, .overlaps = {}, .usesPermutation = {}, .experts = {}}},\n     "
-      "{{{}}}, {}}});\n#undef {}\n\n",
+      ".permutedK = {}, .permuteShared = {}, .overlaps = {}, .usesPermutation = {}, .experts = "
+      "{}}},\n"
+      "     {{{}}}, {}}});\n\n",
       facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
       facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.itemTiles,
-      facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.overlaps, facts.usesPermutation,
-      facts.experts, fmt::join(line.tokens, ", "), line.seed, facts.entry);
+      facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.permuteShared, facts.overlaps,
+      facts.usesPermutation, facts.experts, fmt::join(line.tokens, ", "), line.seed);
   return text;
 }
 

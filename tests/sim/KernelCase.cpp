@@ -54,18 +54,14 @@ CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
   const int64_t k = matrix.descriptor.k, columns = matrix.descriptor.outputColumns();
   CaseData data;
   data.packed = packWeights(matrix);
-  // A 16-byte X loader gets padded rows, an element loader gets the odd stride, and a kernel behind
-  // one that permutes X what that leaves (PermuteTest runs it).
-  data.ldx = facts.permutedK > 0 ? facts.permutedK : facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
+  // A 16-byte X loader gets padded rows, an element loader gets the odd stride.
+  data.ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
   data.ldy = rows == Rows::Odd ? columns + 3 : columns / 8 * 8 + 16;
   data.yOffset = rows == Rows::Shifted ? 1 : 0;
   data.x.assign(size_t(m * data.ldx), kPoison);
-  const std::vector<int32_t> &perm = data.packed.perm;
   for (int64_t row = 0; row < m; ++row)
-    for (int64_t i = 0; i < (facts.permutedK > 0 ? facts.permutedK : k); ++i) {
-      const int64_t from = facts.permutedK > 0 && !perm.empty() ? perm[size_t(i)] : i < k ? i : -1;
-      data.x[size_t(row * data.ldx + i)] = from < 0 ? uint16_t(0) : dense[size_t(row * k + from)];
-    }
+    std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
+  data.permutedX.resize(size_t(m * facts.permutedK));
   data.y.resize(size_t(data.yOffset + m * data.ldy));
   data.workspace.resize(size_t(facts.workspaceBytes(m)));
   return data;
@@ -80,13 +76,11 @@ LinearArgs addBuffers(Launch &launch, CaseData &data, int64_t m) {
   args.groupOf = addBuffer(launch, "group_of", data.packed.groupOf, false, false);
   args.perm = addBuffer(launch, "perm", data.packed.perm, false, false);
   args.bias = addBuffer(launch, "bias", data.packed.bias, false, false);
-  args.x = addBuffer(launch, "x", data.x, false, true);
   args.y = addBuffer(launch, "y", data.y, true, true) + uint64_t(2 * data.yOffset);
   launch.buffers.back().data += 2 * data.yOffset;
   launch.buffers.back().bytes -= size_t(2 * data.yOffset);
   args.expertOffsets = addBuffer(launch, "expert_offsets", data.offsets, false, true);
   args.workspace = addBuffer(launch, "workspace", data.workspace, true, true);
-  args.ldx = data.ldx;
   args.ldy = data.ldy;
   args.m = int32_t(m);
   args.counterBytes = int32_t(kCounterBytes);
@@ -103,10 +97,10 @@ Rows rowsOf(uint64_t seed) {
 }
 bool isSequential(uint64_t seed) { return seed % 4 == 2; }
 
-Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
+Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts &facts,
                                  const std::string &descriptorText, int64_t m, uint64_t seed) {
   CaseRun result;
-  result.kernel = kernel;
+  result.kernels = kernels;
   result.facts = facts;
   result.m = m;
   result.seed = seed;
@@ -128,11 +122,36 @@ Result<CaseRun> CaseRun::prepare(KernelEntry kernel, const LaunchFacts &facts,
   return result;
 }
 
+/// As LinearKernel launches it.
+Report CaseRun::permuteX(bool stopAtFirst) {
+  constexpr int64_t kThreads = 1024, kColumns = 8 * kThreads; // of a block
+  std::fill(data.permutedX.begin(), data.permutedX.end(), kPoison);
+  Launch launch;
+  Call call = {kernels.permuter, {}, {}};
+  call.args.perm = addBuffer(launch, "perm", data.packed.perm, false, false);
+  call.args.x = addBuffer(launch, "x", data.x, false, true);
+  call.args.y = addBuffer(launch, "permuted x", data.permutedX, true, true);
+  call.args.ldx = data.ldx;
+  call.args.ldy = facts.permutedK;
+  call.args.m = int32_t(m);
+  launch.grid = {unsigned((facts.permutedK + kColumns - 1) / kColumns), unsigned((m + 1) / 2), 1};
+  launch.threads = kThreads;
+  launch.sharedBytes = size_t(facts.permuteShared);
+  launch.backwards = runsBackwards(seed);
+  launch.programmatic = true;
+  launch.stopAtFirst = stopAtFirst;
+  launch.kernel = callKernel;
+  launch.context = &call;
+  return sim::run(launch);
+}
+
 Launch CaseRun::makeLaunch(LinearArgs &args) {
   std::fill(data.y.begin(), data.y.end(), kPoison);
   std::fill(data.workspace.begin(), data.workspace.end(), 0);
   Launch launch;
   args = addBuffers(launch, data, m);
+  args.x = addBuffer(launch, "x", facts.permutedK > 0 ? data.permutedX : data.x, false, true);
+  args.ldx = facts.permutedK > 0 ? facts.permutedK : data.ldx;
   // A persistent kernel gets too few blocks, so that they walk over several items, and use what
   // they share with each other again.
   const int64_t share = !facts.persistent ? 1 : runsBackwards(seed) ? 8 * facts.cluster : 3;
@@ -161,14 +180,19 @@ void CaseRun::checkSurroundings(Report &report) const {
 }
 
 Report CaseRun::run(bool stopAtFirst) {
-  Call call = {kernel, {}, {}};
+  Report report;
+  if (facts.permutedK > 0)
+    report = permuteX(stopAtFirst);
+  if (!report.clean())
+    return report;
+  Call call = {kernels.linear, {}, {}};
   Launch launch = makeLaunch(call.args);
   if (facts.xBoxRows > 0)
     call.x = mapX(facts, call.args, facts.permutedK > 0 ? facts.permutedK : descriptor.k);
   launch.stopAtFirst = stopAtFirst;
   launch.kernel = callKernel;
   launch.context = &call;
-  Report report = sim::run(launch);
+  report = sim::run(launch);
   if (stopAtFirst && !report.clean())
     return report;
   const Comparison comparison = compareOutput(descriptor, reference, y(), data.ldy, 1);
@@ -178,9 +202,9 @@ Report CaseRun::run(bool stopAtFirst) {
   return report;
 }
 
-Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptor,
-               int64_t m, uint64_t seed) {
-  Result<CaseRun> run = CaseRun::prepare(kernel, facts, descriptor, m, seed);
+Report runCase(const KernelEntries &kernels, const LaunchFacts &facts,
+               const std::string &descriptor, int64_t m, uint64_t seed) {
+  Result<CaseRun> run = CaseRun::prepare(kernels, facts, descriptor, m, seed);
   if (run)
     return run->run();
   Report report;

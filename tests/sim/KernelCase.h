@@ -15,9 +15,15 @@
 
 namespace gptqc::sim {
 
-/// The kernel as the host compiler sees it; linear_args of the device headers has LinearArgs'
+/// A kernel as the host compiler sees it; linear_args of the device headers has LinearArgs'
 /// bytes.
 using KernelEntry = void (*)(LinearArgs);
+
+/// The kernels of one source.
+struct KernelEntries {
+  KernelEntry linear = nullptr;
+  KernelEntry permuter = nullptr; ///< runs in front and permutes X, if the layer's kernel has one
+};
 
 /// Rows of Y: 16-byte aligned, all of them 2 bytes behind such a place, or with an odd stride.
 enum class Rows { Aligned, Shifted, Odd };
@@ -36,7 +42,8 @@ bool isSequential(uint64_t seed);
 struct CaseData {
   PackedWeights packed;
   std::vector<uint16_t> x, y;
-  std::vector<int32_t> offsets; ///< of a grouped layer: where the experts' rows begin
+  std::vector<int32_t> offsets;    ///< of a grouped layer: where the experts' rows begin
+  std::vector<uint16_t> permutedX; ///< what the kernel in front writes; empty without one
   std::vector<uint8_t> workspace;
   int64_t ldx = 0, ldy = 0;
   int64_t yOffset = 0; ///< elements of `y` in front of Y
@@ -45,7 +52,7 @@ struct CaseData {
 /// A kernel with a synthetic layer and m tokens, ready to run any number of times.
 class CaseRun {
 public:
-  static Result<CaseRun> prepare(KernelEntry kernel, const LaunchFacts &facts,
+  static Result<CaseRun> prepare(const KernelEntries &kernels, const LaunchFacts &facts,
                                  const std::string &descriptor, int64_t m, uint64_t seed);
 
   /// Checks the memory model, the result against the double reference, that unwritten outputs stay
@@ -53,7 +60,7 @@ public:
   Report run(bool stopAtFirst = false);
 
 private:
-  KernelEntry kernel = nullptr;
+  KernelEntries kernels;
   LaunchFacts facts;
   Descriptor descriptor;
   int64_t m = 0;
@@ -62,13 +69,14 @@ private:
   Reference reference;
 
   const uint16_t *y() const { return data.y.data() + data.yOffset; }
+  Report permuteX(bool stopAtFirst);
   Launch makeLaunch(LinearArgs &args);
   void checkSurroundings(Report &report) const;
 };
 
 /// Prepares and runs once; an invalid descriptor is a finding.
-Report runCase(KernelEntry kernel, const LaunchFacts &facts, const std::string &descriptor,
-               int64_t m, uint64_t seed);
+Report runCase(const KernelEntries &kernels, const LaunchFacts &facts,
+               const std::string &descriptor, int64_t m, uint64_t seed);
 
 } // namespace gptqc::sim
 

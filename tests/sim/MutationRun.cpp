@@ -143,7 +143,7 @@ Result<Subject> prepare(const Case &entry) {
   // Sums that do not cancel first, then both orders and NaN.
   for (uint64_t kind : {1, 2, 3})
     for (int64_t m : entry.tokens) {
-      GPTQC_ASSIGN(CaseRun run, CaseRun::prepare(entry.kernel, entry.launch, entry.descriptor, m,
+      GPTQC_ASSIGN(CaseRun run, CaseRun::prepare(entry.kernels, entry.launch, entry.descriptor, m,
                                                  4 * (entry.seed + uint64_t(m)) + kind));
       subject.runs.push_back(std::move(run));
     }

@@ -33,7 +33,7 @@ TEST_P(SimTest, MatchesTheReference) {
     for (size_t kind = 0; kind < std::size(kAllInputs); ++kind) {
       // The kind of inputs and the order follow from the seed.
       const uint64_t seed = (GetParam() * 8 + uint64_t(m)) * 4 + kind;
-      const Report report = runCase(entry.kernel, entry.launch, entry.descriptor, m, seed);
+      const Report report = runCase(entry.kernels, entry.launch, entry.descriptor, m, seed);
       EXPECT_TRUE(report.clean()) << entry.line(m, seed) << "\n" << report.text();
       ++totals.runs;
       totals.threads += report.counters.threads;

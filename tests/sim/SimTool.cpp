@@ -40,7 +40,7 @@ size_t runCases(const Options &options) {
     }
     for (int64_t m : entry.tokens)
       for (uint64_t seed : seeds) {
-        const Report report = runCase(entry.kernel, entry.launch, entry.descriptor, m, seed);
+        const Report report = runCase(entry.kernels, entry.launch, entry.descriptor, m, seed);
         ++runs;
         accesses += report.counters.accesses;
         threads += report.counters.threads;
