@@ -13,13 +13,25 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 
 add_compile_options(-Wall -Wextra)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang") # pragmas for GCC's vectorizer; std::stable_sort of libstdc++ 12
+  add_compile_options(-Wno-unknown-pragmas -Wno-deprecated-declarations)
+endif()
 # Self-contained binaries: libstdc++ inside, nothing linked that is not used.
 if(GPTQC_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
-  if(GPTQC_TEST_TREE STREQUAL "fuzz") # clang: coverage for libFuzzer
+  # With clang the fuzz targets get libFuzzer, and everything the coverage that guides it.
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer,address)
+  check_cxx_source_compiles("extern \"C\" int LLVMFuzzerTestOneInput(const char *, unsigned long) { return 0; }"
+                            GPTQC_LIBFUZZER)
+  unset(CMAKE_REQUIRED_FLAGS)
+  if(GPTQC_LIBFUZZER)
     add_compile_options(-fsanitize=fuzzer-no-link)
+  endif()
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang") # libraries opened at run time name the types of their parameters themselves
+    add_compile_options(-fno-sanitize=function)
   endif()
 else()
   add_link_options(-Wl,--as-needed -static-libstdc++ -static-libgcc)
@@ -74,10 +86,10 @@ function(gptqc_library name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
 endfunction()
 
-# gptqc_test(NAME TREE release|asan SOURCES ... DEPS ... [LABEL unit]): one gtest executable, registered
-# as one ctest, built only in its tree (or in a tree that builds all).
+# gptqc_test(NAME TREE release|asan SOURCES ... DEPS ... [LABEL unit] [FIRST]): one gtest executable, registered
+# as one ctest, built only in its tree (or in a tree that builds all). FIRST: a long one, which ctest starts early.
 function(gptqc_test name)
-  cmake_parse_arguments(ARG "" "TREE;LABEL;TIMEOUT" "SOURCES;DEPS;ENV" ${ARGN})
+  cmake_parse_arguments(ARG "FIRST" "TREE;LABEL;TIMEOUT" "SOURCES;DEPS;ENV" ${ARGN})
   if(NOT GPTQC_TEST_TREE STREQUAL "all" AND NOT GPTQC_TEST_TREE STREQUAL ARG_TREE)
     return()
   endif()
@@ -99,6 +111,9 @@ function(gptqc_test name)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT}
                                           ENVIRONMENT "${ARG_ENV}")
+  if(ARG_FIRST)
+    set_tests_properties(${name} PROPERTIES COST 1000)
+  endif()
   if(ARG_LABEL STREQUAL "nvrtc") # these compile on two threads
     set_tests_properties(${name} PROPERTIES PROCESSORS 2)
   endif()

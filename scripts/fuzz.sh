@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the fuzz targets with clang and libFuzzer and runs them, two at a time, on a copy of their corpora:
+# Builds the fuzz targets (the asan tree, with clang and libFuzzer) and runs them, two at a time, on a copy of their corpora:
 # each a fixed number of inputs with a fixed seed, the same in every run (and at most 20 seconds, where the
 # machine is slow), or with --seconds for so long with another seed each time. Without clang it says so and
 # runs the mutator of IR alone, where the release tree has it.
@@ -46,23 +46,8 @@ IrFuzz ir 0 60000'
 
 wanted() { [ ${#targets[@]} -eq 0 ] || printf '%s\n' "${targets[@]}" | grep -qx "$1"; }
 
-compiler() {
-  local candidate
-  for candidate in clang++-22 clang++; do
-    if command -v "$candidate" >/dev/null &&
-      echo 'extern "C" int LLVMFuzzerTestOneInput(const char *, unsigned long) { return 0; }' |
-      "$candidate" -x c++ -fsanitize=fuzzer,address - -o /dev/null 2>/dev/null; then
-      echo "$candidate"
-      return 0
-    fi
-  done
-  return 1
-}
-
 build_targets() {
-  local cxx
-  cxx=$(compiler) || return 1
-  CC=${cxx/clang++/clang} CXX=$cxx configure fuzz && cmake --build --preset fuzz -- --quiet
+  configure asan && cmake --build --preset asan --target gptqc_fuzzers -- --quiet
 }
 
 # run_one TARGET CORPUS LONGEST INPUTS: its log holds everything; one line says how it went.
@@ -74,7 +59,7 @@ run_one() {
   else
     rm -rf "$work" # what an earlier run kept would make another run of this one
   fi
-  local program=build/fuzz/tests/bin/$name
+  local program=build/asan/tests/bin/$name
   if [ "$name" = IrFuzz ]; then
     program=build/release/tests/bin/IrFuzz
     [ -x "$program" ] || return 0
@@ -98,11 +83,11 @@ run_one() {
 
 mkdir -p "$findings"
 if [ $build = yes ]; then
-  if ! compiler >/dev/null; then
-    echo "fuzz: no clang with libFuzzer here (packages clang-22, libclang-rt-22-dev)"
-  elif ! build_targets; then
-    exit 1
-  fi
+  build_targets || exit 1
+fi
+if ! grep -qs '^GPTQC_LIBFUZZER:INTERNAL=1' build/asan/CMakeCache.txt; then
+  echo "fuzz: build/asan was built without libFuzzer: install clang-22 and libclang-rt-22-dev, remove build/asan"
+  targets=(IrFuzz)
 fi
 failed=0 running=0
 while read -r name corpus longest inputs; do
