@@ -28,9 +28,13 @@ class QuantLoraLinear(GPTQLoraLinear):
     def unmerge(self) -> None:
         """Nothing was merged."""
 
-    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: Optional[torch.device] = None) -> None:
-        # peft looks at qweight, which waits in host memory once its packed form is on the GPU.
-        super()._move_adapter_to_device_of_base_layer(adapter_name, device or self.get_base_layer().scales.device)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # peft has put the adapters beside qweight, which waits in host memory once its packed form is on the GPU.
+        for name in self.active_adapters:
+            for modules in (self.lora_A, self.lora_B):
+                if name in modules and modules[name].weight.device != x.device:
+                    modules[name].to(x.device)
+        return super().forward(x)
 
 
 def register(config: LoraConfig) -> LoraConfig:
