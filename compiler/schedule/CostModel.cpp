@@ -156,6 +156,7 @@ double pressure(double inFlight) {
 double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kFixed = 2300;         // launch, first bytes, last sums
   constexpr double kGemvDramBytes = 19.5; // per cycle and SM, when all SMs stream
+  constexpr double kSharedSm = 0.02;      // longer, for each block more of an SM
   constexpr double kPortBytes = 42;       // per cycle into an SM
   constexpr double kExposed = 0.15;       // of the shorter of streaming and computing
   constexpr double kSharedLineBytes = 50; // per cycle and SM, of X, whose lines all SMs ask for
@@ -183,7 +184,8 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double inFlight = warps * (s.stages - 1) * double(plan.weightBytes);
   const double share = items * double(plan.kTiles) * copies / s.splitK * unitBytes / sms;
   const double stream =
-      std::max(share / kGemvDramBytes * pressure(inFlight), units * unitBytes / kPortBytes);
+      std::max(share / kGemvDramBytes * pressure(inFlight), units * unitBytes / kPortBytes) *
+      (1 + kSharedSm * (perSm - 1));
   // Few warps leave the latency of their instructions bare.
   const double compute = units * instructions / std::min(kSchedulers, warps) /
                          std::min(kIssueRate, 1.2 * warps / (warps + 8));
@@ -220,21 +222,20 @@ double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
          chunks * plan.warpNTiles * (6 + 5 * plan.warpMTiles);
 }
 
-/// As gemvCycles, for warps along rows; fitted to 130 to 180 schedules of each of 11 points.
+/// As gemvCycles, for warps along rows; fitted to 284 schedules of 7 points (M = 16).
 double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 7540;       // launch, X, first bytes
-  constexpr double kRowsDramBytes = 18; // per cycle and SM, when all SMs stream
-  constexpr double kPortBytes = 45;     // per cycle into an SM
-  constexpr double kFillBytes = 37;     // per cycle and SM, of X
-  constexpr double kExposed = 0.48;     // of the shorter of streaming and computing
-  constexpr double kSchedulers = 4, kIssueRate = 0.86;
+  constexpr double kFixed = 3850;         // launch, first bytes
+  constexpr double kRowsDramBytes = 20.8; // per cycle and SM, when all SMs stream
+  constexpr double kPortBytes = 34;       // per cycle into an SM
+  constexpr double kFillBytes = 25;       // per cycle and SM, of X
+  constexpr double kExposed = 0.6;        // of the shorter of streaming and computing
+  constexpr double kSchedulers = 4, kIssueRate = 0.9;
   constexpr double kProduct = 2;    // cycles of an SM's tensor cores for an m16n8k16
-  constexpr double kUnitWait = 310; // latencies of a unit of one warp, besides its instructions
-  constexpr double kUneven = 0.24;  // of what the warps with fewer items do not use
-  constexpr double kItem = 565;
-  constexpr double kExchange = 710, kPart = 37; // from the last sums to Y
-  constexpr double kCluster = 870;              // its launch, its barrier
-  constexpr double kManyFragments = 1.08;       // from 24 tokens on the estimate is too low
+  constexpr double kUnitWait = 505; // latencies of a unit of one warp, besides its instructions
+  constexpr double kItem = 100;
+  constexpr double kExchange = 900;      // from the last sums to Y
+  constexpr double kCluster = 2200;      // its launch, its barrier
+  constexpr double kManyFragments = 1.2; // from 24 tokens on the estimate is too low
   const TilePlan plan = TilePlan::of(d, s);
   const double sms = t.plannedSmCount();
   const double items = double(plan.items(s)) * std::ceil(tokensOf(d) / s.tileM);
@@ -250,16 +251,14 @@ double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double units = most * slice * perSm; // of the busiest SM
   const double share = items * double(plan.kTiles) * unitBytes / sms;
   const double stream =
-      std::max(share / kRowsDramBytes * pressure(inFlight), (units * unitBytes + x) / kPortBytes) *
-      (1 + kUneven * (walkers * rounds / items - 1));
+      std::max(share / kRowsDramBytes * pressure(inFlight), (units * unitBytes + x) / kPortBytes);
   const double issue = units * instructions / kSchedulers / kIssueRate;
   const double products = units * kProduct * plan.warpSteps * plan.warpNTiles * plan.warpMTiles;
   const double chain = rounds * std::ceil(slice / s.kWarps) * (instructions + kUnitWait);
   const double compute = std::max({issue, products, chain});
-  const double parts = double(s.splitK) * s.kWarps;
   const double cycles = kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) +
                         x / kFillBytes + rounds * kItem +
-                        (parts > 1 ? kExchange + kPart * parts : 0) + (s.splitK > 1 ? kCluster : 0);
+                        (s.splitK * s.kWarps > 1 ? kExchange : 0) + (s.splitK > 1 ? kCluster : 0);
   return cycles * (plan.warpMTiles >= 3 ? kManyFragments : 1);
 }
 
