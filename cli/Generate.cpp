@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/Commands.h"
+#include "cli/ModelDevice.h"
 #include "runtime/model/Generate.h"
 #ifdef GPTQC_HAVE_TOKENIZER
 #include "runtime/tokenizer/Tokenizer.h"
@@ -15,7 +16,7 @@ namespace gptqc::cli {
 namespace {
 
 struct Options {
-  std::string model, tokens;
+  std::string model, tokens, device = "auto";
   std::optional<std::string> prompt; ///< else tokens
   int threads = 0;
   GenerateOptions generate;
@@ -79,28 +80,46 @@ Result<std::unique_ptr<Console>> openConsole(const Options &options) {
 #endif
 }
 
+/// A GPU where one is asked for, or to be had; else nothing.
+Result<std::unique_ptr<ModelDevice>> openDevice(const std::string &wanted) {
+  std::unique_ptr<ModelDevice> none;
+  if (wanted == "cpu")
+    return none;
+  Result<std::unique_ptr<ModelDevice>> gpu = openModelDevice();
+  const Code code = gpu.status().code(); // a failure of ours must not look like a missing GPU
+  const bool absent =
+      code == Code::DeviceError || code == Code::NotFound || code == Code::Unsupported;
+  if (wanted == "auto" && absent)
+    return none;
+  return gpu;
+}
+
 Status runGenerate(const Options &options) {
   GPTQC_ASSIGN(const Model model, Model::open(options.model));
   GPTQC_ASSIGN(const std::unique_ptr<Console> console, openConsole(options));
   GPTQC_ASSIGN(const std::vector<int32_t> prompt, console->prompt());
   const CpuContext cpu = CpuContext::create(options.threads);
+  GPTQC_ASSIGN(const std::unique_ptr<ModelDevice> gpu, openDevice(options.device));
   const auto show = [](const std::string &text) {
     return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
            std::fflush(stdout) == 0;
   };
   show(options.prompt.value_or(""));
+  const auto onToken = [&](int32_t token) { return show(console->show(token)); };
   const Result<Generated> result =
-      generate(model, prompt, options.generate, cpu,
-               [&](int32_t token) { return show(console->show(token)); });
+      gpu ? gpu->generate(model, prompt, options.generate, cpu.threads, onToken)
+          : generate(model, prompt, options.generate, cpuSequences(model, cpu), onToken);
   const bool shown = show("\n");
   GPTQC_TRY(result.status());
   if (!shown)
     return makeError(Code::IoError, "the output could not be written completely");
   const double tokens = double(result->tokens.size());
-  fmt::print(stderr,
-             "gptqc: {} tokens of prompt in {:.2f} s, {} new ones in {:.2f} s: {:.1f} tokens/s\n",
-             prompt.size(), result->promptSeconds, result->tokens.size(), result->tokenSeconds,
-             result->tokenSeconds > 0 ? tokens / result->tokenSeconds : 0.0);
+  fmt::print(
+      stderr,
+      "gptqc: {} tokens of prompt in {:.2f} s, {} new ones in {:.2f} s: {:.1f} tokens/s, {}\n",
+      prompt.size(), result->promptSeconds, result->tokens.size(), result->tokenSeconds,
+      result->tokenSeconds > 0 ? tokens / result->tokenSeconds : 0.0,
+      gpu ? gpu->describe() : "CPU");
   return Status();
 }
 
@@ -131,6 +150,11 @@ void registerGenerate(CLI::App &app, Outcome &outcome) {
   command->add_option("--seed", sampling.seed, "Of the sampling")->capture_default_str();
   command->add_flag("!--ignore-end", options->generate.stopAtEnd,
                     "Go on behind the token that ends a text");
+  command
+      ->add_option("--device", options->device,
+                   "cuda: quantized layers run on the generated kernels; auto: where there is one")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all of the machine")
       ->check(CLI::PositiveNumber);
   command->callback([options, &outcome] { outcome.status = runGenerate(*options); });

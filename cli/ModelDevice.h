@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "runtime/model/Generate.h"
 #include "runtime/model/Perplexity.h"
 
 namespace gptqc::cli {
@@ -21,6 +22,11 @@ public:
   /// Quantized layers run on generated kernels, dense ones on cuBLAS.
   virtual Result<Perplexity> perplexity(const Model &model, const TokenRows &rows, int threads,
                                         const BlockProgress &progress) = 0;
+
+  /// As generate with cpuSequences. All kernels are there before the first token.
+  virtual Result<Generated> generate(const Model &model, std::span<const int32_t> prompt,
+                                     const GenerateOptions &options, int threads,
+                                     const std::function<bool(int32_t token)> &onToken) = 0;
 };
 
 /// DeviceError without a usable GPU, Unsupported in a build without the compiler.

@@ -30,7 +30,8 @@ std::vector<int32_t> generateTokens(const std::string &folder, const std::vector
   };
   const auto work = [&]() -> Result<Generated> {
     GPTQC_ASSIGN(const Model model, Model::open(folder));
-    return generate(model, prompt, options, CpuContext::create(threads), see);
+    const CpuContext cpu = CpuContext::create(threads);
+    return generate(model, prompt, options, cpuSequences(model, cpu), see);
   };
   return unlocked([&] { return take(work()).tokens; });
 }

@@ -20,15 +20,13 @@ double secondsSince(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// One sequence on its way.
-class Session {
+class CpuSequence : public Sequence {
 public:
-  Session(const Model &model, const CpuContext &cpu, OutputHead head, int64_t capacity)
+  CpuSequence(const Model &model, const CpuContext &cpu, OutputHead head, int64_t capacity)
       : model(model), cpu(cpu), head(std::move(head)),
         blocks(model, cpu.threads, WeightForm::Packed), cache(model.config(), capacity) {}
 
-  /// Appends tokens; the logits behind the last one in return.
-  Result<Matrix> feed(std::span<const int32_t> tokens) {
+  Result<std::span<float>> append(std::span<const int32_t> tokens) override {
     const BatchShape shape = {int64_t(tokens.size()), cache.length()};
     GPTQC_ASSIGN(Matrix x, model.embed(tokens, shape));
     for (int64_t i = 0; i < model.config().blocks; ++i) {
@@ -36,13 +34,8 @@ public:
       GPTQC_TRY(runBlock(cpu, model.config(), *block, shape, x.ref(), nullptr, &cache));
     }
     cache.advance(shape.length);
-    Matrix logits = head.logits(cpu, model.config(), x.ref().block(x.rows - 1, 0, 1, x.columns));
-    if (!std::all_of(logits.values.begin(), logits.values.end(),
-                     [](float logit) { return std::isfinite(logit); }))
-      return dataCorrupt("the model's output behind {} tokens is not finite; its weights are "
-                         "damaged, or exceed the range of their type",
-                         cache.length());
-    return logits;
+    logits = head.logits(cpu, model.config(), x.ref().block(x.rows - 1, 0, 1, x.columns));
+    return std::span<float>(logits.values);
   }
 
 private:
@@ -51,7 +44,25 @@ private:
   OutputHead head;
   BlockSource blocks;
   KvCache cache;
+  Matrix logits;
 };
+
+/// Numbers of tokens that a prompt, and then its continuation, are appended in.
+std::vector<int64_t> piecesOf(int64_t prompt) {
+  std::vector<int64_t> pieces;
+  for (const int64_t piece : {std::min(prompt, kPromptPiece), prompt % kPromptPiece, int64_t(1)})
+    if (piece > 0)
+      pieces.push_back(piece);
+  return pieces;
+}
+
+Status checkLogits(std::span<const float> logits, int64_t tokens) {
+  if (std::all_of(logits.begin(), logits.end(), [](float logit) { return std::isfinite(logit); }))
+    return Status();
+  return dataCorrupt("the model's output behind {} tokens is not finite; its weights are damaged, "
+                     "or exceed the range of their type",
+                     tokens);
+}
 
 } // namespace
 
@@ -87,29 +98,43 @@ int32_t Sampler::choose(std::span<float> logits) {
   return order[candidates - 1];
 }
 
+SequenceFactory cpuSequences(const Model &model, const CpuContext &cpu) {
+  return [&](const SequencePlan &plan) -> Result<std::unique_ptr<Sequence>> {
+    GPTQC_ASSIGN(OutputHead head, model.loadHead());
+    return std::unique_ptr<Sequence>(
+        std::make_unique<CpuSequence>(model, cpu, std::move(head), plan.capacity));
+  };
+}
+
 Result<Generated> generate(const Model &model, std::span<const int32_t> prompt,
-                           const GenerateOptions &options, const CpuContext &cpu,
+                           const GenerateOptions &options, const SequenceFactory &sequences,
                            const std::function<bool(int32_t token)> &onToken) {
   if (prompt.empty())
     return invalidArgument("the prompt holds no tokens; give at least one");
   GPTQC_ASSIGN(Sampler sampler, Sampler::create(options.sampling));
-  GPTQC_ASSIGN(OutputHead head, model.loadHead());
+  const auto length = int64_t(prompt.size());
   int64_t most = options.maxTokens; // the last one needs no position
   if (!model.config().rope)
-    most = std::min(most, model.config().positions - int64_t(prompt.size()) + 1);
-  Session session(model, cpu, std::move(head), int64_t(prompt.size()) + std::max<int64_t>(most, 0));
+    most = std::min(most, model.config().positions - length + 1);
+  GPTQC_ASSIGN(const std::unique_ptr<Sequence> sequence,
+               sequences({length + std::max<int64_t>(most, 0), piecesOf(length)}));
   Clock::time_point start = Clock::now();
-  Matrix logits;
-  for (size_t first = 0; first < prompt.size(); first += kPromptPiece) {
-    GPTQC_ASSIGN(logits, session.feed(prompt.subspan(
-                             first, std::min<size_t>(kPromptPiece, prompt.size() - first))));
-  }
+  std::span<float> logits;
+  int64_t appended = 0;
+  const auto append = [&](std::span<const int32_t> tokens) -> Status {
+    GPTQC_ASSIGN(logits, sequence->append(tokens));
+    appended += int64_t(tokens.size());
+    return checkLogits(logits, appended);
+  };
+  while (appended < length)
+    GPTQC_TRY(append(
+        prompt.subspan(size_t(appended), size_t(std::min(kPromptPiece, length - appended)))));
   Generated result;
   result.promptSeconds = secondsSince(start);
   start = Clock::now();
   const std::vector<int32_t> &ends = model.config().endTokens;
   while (int64_t(result.tokens.size()) < most) {
-    const int32_t token = sampler.choose(logits.values);
+    const int32_t token = sampler.choose(logits);
     if (options.stopAtEnd && std::find(ends.begin(), ends.end(), token) != ends.end())
       break;
     result.tokens.push_back(token);
@@ -117,7 +142,7 @@ Result<Generated> generate(const Model &model, std::span<const int32_t> prompt,
       break;
     if (int64_t(result.tokens.size()) == most)
       break;
-    GPTQC_ASSIGN(logits, session.feed({&token, 1}));
+    GPTQC_TRY(append({&token, 1}));
   }
   result.tokenSeconds = secondsSince(start);
   return result;

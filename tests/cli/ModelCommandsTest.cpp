@@ -52,6 +52,24 @@ TEST(ModelCommands, Generate) {
   EXPECT_NE(run("generate " + kModel + " --tokens 1,400,500" + sampled + "2").output, one.output);
 }
 
+TEST(ModelCommands, GenerateOnADevice) {
+  const std::string command = "generate " + kModel + " --tokens 1,400 --max-tokens 4 --device ";
+  const std::string noGpu = "CUDA_VISIBLE_DEVICES= ";
+  const Outcome cpu = run(command + "cpu");
+  ASSERT_EQ(cpu.exitCode, 0) << cpu.errors;
+  EXPECT_TRUE(contains(cpu.errors, " tokens/s, CPU\n")) << cpu.errors;
+  const Outcome automatic = run(command + "auto", noGpu), cuda = run(command + "cuda", noGpu);
+  EXPECT_EQ(automatic.output, cpu.output) << automatic.errors;
+  EXPECT_TRUE(contains(automatic.errors, " tokens/s, CPU\n")) << automatic.errors;
+  EXPECT_EQ(cuda.exitCode, 1);
+  EXPECT_EQ(cuda.output, "");
+  EXPECT_TRUE(contains(cuda.errors, "gptqc: error: ")) << cuda.errors;
+  EXPECT_TRUE(contains(cuda.errors, "CUDA") || contains(cuda.errors, "no kernel compiler"))
+      << cuda.errors;
+  EXPECT_TRUE(contains(cuda.errors, "use --device cpu")) << cuda.errors;
+  expectFailure(command + "gpu", 2, "--device");
+}
+
 TEST(ModelCommands, OutputThatCannotBeWritten) {
   const std::string eval = "eval " + kModel, generate = "generate " + kModel;
   for (const std::string &command : {eval + kTokens + " --rows 1 --seqlen 9",

@@ -68,6 +68,14 @@ Result<CudaNorm> CudaForward::upload(const Norm &norm) const {
   return result;
 }
 
+Result<CudaHead> CudaForward::loadHead() const {
+  CudaHead head;
+  GPTQC_ASSIGN(const OutputHead host, source->loadHead());
+  GPTQC_ASSIGN(head.norm, upload(host.norm));
+  GPTQC_ASSIGN(head.linear, upload(host.linear));
+  return head;
+}
+
 Result<CudaBlock> CudaForward::loadBlock(int64_t index, int threads,
                                          const CudaQuantizedLayers &quantized) const {
   GPTQC_ASSIGN(const Block host,
@@ -111,6 +119,14 @@ Status CudaForward::apply(const CudaLinear &linear, const DeviceMatrix &x,
   return linear.bias.address() ? modelKernels.addBias(linear.bias, y, queue) : Status();
 }
 
+Status CudaForward::logits(const CudaHead &head, CuDevicePtr residual, const DeviceMatrix &x,
+                           const DeviceMatrix &logits) const {
+  const DeviceMatrix weight = {head.linear.weight.address(), head.linear.n, head.linear.k,
+                               head.linear.k};
+  GPTQC_TRY(modelKernels.norm(residual, {}, head.norm, x, x.rows, queue));
+  return products->product(activations, x, weight, logits, /*wide=*/true);
+}
+
 Status CudaForward::makeAngles(int64_t length) {
   const ModelConfig &config = source->config();
   if (!config.rope || length <= anglesLength)
@@ -131,7 +147,7 @@ Result<DeviceMatrix> CudaForward::scratch(DeviceBuffer &buffer, int64_t rows,
 }
 
 Status CudaBlockPass::begin() {
-  GPTQC_TRY(forward.makeAngles(length));
+  GPTQC_TRY(forward.makeAngles(cache ? cache->capacity() : length));
   GPTQC_ASSIGN(current,
                forward.scratch(forward.memory.input, rows, forward.source->config().hidden));
   return forward.modelKernels.norm(residual, {}, block.attentionNorm, current, rows, forward.queue);
@@ -144,20 +160,38 @@ Result<DeviceMatrix> CudaBlockPass::applyRole(Role role, DeviceBuffer &buffer) {
   return y;
 }
 
+Result<CudaBlockPass::KeysAndValues> CudaBlockPass::placeKeys() {
+  if (cache) {
+    const int64_t first = cache->length(), end = first + rows, index = block.index;
+    return KeysAndValues{cache->keys(index, first, end), cache->values(index, first, end),
+                         cache->keys(index, 0, end), cache->values(index, 0, end)};
+  }
+  const int64_t columns = forward.source->config().rows(Role::Key);
+  GPTQC_ASSIGN(const DeviceMatrix k, forward.scratch(forward.memory.key, rows, columns));
+  GPTQC_ASSIGN(const DeviceMatrix v, forward.scratch(forward.memory.value, rows, columns));
+  return KeysAndValues{k, v, k, v};
+}
+
 Status CudaBlockPass::attend() {
   CudaScratch &memory = forward.memory;
   const ModelConfig &config = forward.source->config();
   const ModelKernels &kernels = forward.modelKernels;
   const Stream &stream = forward.queue;
-  GPTQC_ASSIGN(const DeviceMatrix k, applyRole(Role::Key, memory.key));
-  GPTQC_ASSIGN(const DeviceMatrix v, applyRole(Role::Value, memory.value));
+  GPTQC_ASSIGN(const KeysAndValues kv, placeKeys());
+  GPTQC_TRY(forward.apply(block.at(Role::Key), current, kv.newKeys));
+  GPTQC_TRY(forward.apply(block.at(Role::Value), current, kv.newValues));
   GPTQC_ASSIGN(const DeviceMatrix q, applyRole(Role::Query, memory.query));
-  const CuDevicePtr cosine = forward.cosine.address(), sine = forward.sine.address();
+  CuDevicePtr cosine = forward.cosine.address(), sine = forward.sine.address();
+  if (cache && cosine) {
+    const auto before = CuDevicePtr(cache->length() * config.headDim / 2 * 4);
+    cosine += before;
+    sine += before;
+  }
   GPTQC_TRY(kernels.rotate(q, block.queryNorm, cosine, sine, length, stream));
-  GPTQC_TRY(kernels.rotate(k, block.keyNorm, cosine, sine, length, stream));
+  GPTQC_TRY(kernels.rotate(kv.newKeys, block.keyNorm, cosine, sine, length, stream));
   const int64_t window = config.windows.empty() ? 0 : config.windows[size_t(block.index)];
   GPTQC_ASSIGN(current, forward.scratch(memory.input, rows, q.columns));
-  return kernels.attend(q, k, v, current, length, window, stream);
+  return kernels.attend(q, kv.keys, kv.values, current, length, window, stream);
 }
 
 /// residual += the layer's output; the next input is its norm, or nothing after the last layer.

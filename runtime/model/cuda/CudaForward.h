@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "runtime/model/Model.h"
+#include "runtime/model/cuda/CudaKvCache.h"
 #include "runtime/model/cuda/ModelKernels.h"
 
 namespace gptqc {
@@ -34,6 +35,12 @@ struct CudaBlock {
   DeviceBuffer queryNorm, keyNorm;
 
   const CudaLinear &at(Role role) const { return linears[size_t(role)]; }
+};
+
+/// The final norm and the output layer on the GPU; movable.
+struct CudaHead {
+  CudaNorm norm;
+  CudaLinear linear; ///< dense: [vocabulary, hidden]
 };
 
 /// The type of a tensor of such numbers.
@@ -66,9 +73,15 @@ public:
   /// Dense weights; those of a layer may be replaced between passes.
   Result<CudaLinear> upload(const LinearWeights &weights) const;
   Result<CudaNorm> upload(const Norm &norm) const;
+  Result<CudaHead> loadHead() const;
 
   /// y = x W^T + bias.
   Status apply(const CudaLinear &linear, const DeviceMatrix &x, const DeviceMatrix &y) const;
+
+  /// fp32 logits of rows of the last block's residual stream; `x` holds what the output layer
+  /// reads, [rows, hidden].
+  Status logits(const CudaHead &head, CuDevicePtr residual, const DeviceMatrix &x,
+                const DeviceMatrix &logits) const;
 
   const ModelKernels &kernels() const { return modelKernels; }
   const Cublas &blas() const { return *products; }
@@ -97,10 +110,12 @@ private:
 class CudaBlockPass {
 public:
   /// `residual`: fp32 [rows, hidden] on the GPU, updated in place; rows are whole sequences of
-  /// `length` tokens from position 0. begin() comes first.
+  /// `length` tokens from position 0. With a cache they are one sequence, from its length on, and
+  /// their keys and values are appended. begin() comes first.
   CudaBlockPass(CudaForward &forward, const CudaBlock &block, CuDevicePtr residual, int64_t rows,
-                int64_t length)
-      : forward(forward), block(block), residual(residual), rows(rows), length(length) {}
+                int64_t length, const CudaKvCache *cache = nullptr)
+      : forward(forward), block(block), residual(residual), rows(rows), length(length),
+        cache(cache) {}
 
   Status begin();
   bool done() const { return stage == kStages; }
@@ -110,7 +125,12 @@ public:
   Status advance();
 
 private:
+  struct KeysAndValues {
+    DeviceMatrix newKeys, newValues; ///< of the rows of this pass
+    DeviceMatrix keys, values;       ///< of all tokens that they see
+  };
   Result<DeviceMatrix> applyRole(Role role, DeviceBuffer &buffer);
+  Result<KeysAndValues> placeKeys();
   Status attend();
   Status joinAndNormalize(Role role, const CudaNorm *norm);
 
@@ -118,6 +138,7 @@ private:
   const CudaBlock &block;
   CuDevicePtr residual;
   int64_t rows, length;
+  const CudaKvCache *cache;
   int stage = 0;
   DeviceMatrix current;
 };

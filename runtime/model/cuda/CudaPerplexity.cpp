@@ -9,11 +9,6 @@ namespace {
 constexpr int64_t kPassTokens = 8192;        ///< tokens that go through a block at a time
 constexpr int64_t kLogitBytes = 256ll << 20; ///< fp32 logits in memory
 
-struct CudaHead {
-  CudaNorm norm;
-  CudaLinear linear;
-};
-
 /// The token that each row predicts; -1 for the last of a sequence.
 std::vector<int32_t> targetsOf(std::span<const int32_t> ids, int64_t length) {
   std::vector<int32_t> targets(ids.size(), -1);
@@ -33,15 +28,11 @@ Result<double> lossOf(const CudaForward &forward, const CudaHead &head,
   GPTQC_ASSIGN(const DeviceBuffer losses, DeviceBuffer::allocate(device, tokens * 4));
   GPTQC_ASSIGN(const DeviceBuffer x, DeviceBuffer::allocate(device, step * hidden * 2));
   GPTQC_ASSIGN(const DeviceBuffer logits, DeviceBuffer::allocate(device, step * vocabulary * 4));
-  const DeviceMatrix weight = {head.linear.weight.address(), vocabulary, hidden, hidden};
   for (int64_t first = 0; first < tokens; first += step) {
     const int64_t count = std::min(step, tokens - first);
-    const DeviceMatrix part = {x.address(), count, hidden, hidden};
-    GPTQC_TRY(forward.kernels().norm(residual + uint64_t(first * hidden * 4), {}, head.norm, part,
-                                     count, forward.stream()));
-    GPTQC_TRY(forward.blas().product(forward.type(), part, weight,
-                                     {logits.address(), count, vocabulary, vocabulary},
-                                     /*wide=*/true));
+    GPTQC_TRY(forward.logits(head, residual + uint64_t(first * hidden * 4),
+                             {x.address(), count, hidden, hidden},
+                             {logits.address(), count, vocabulary, vocabulary}));
     GPTQC_TRY(forward.kernels().loss(logits.address(), count, vocabulary,
                                      targets.address() + uint64_t(first * 4),
                                      losses.address() + uint64_t(first * 4), forward.stream()));
@@ -62,10 +53,7 @@ Result<Perplexity> cudaPerplexityOf(CudaForward &forward, const TokenRows &rows,
   const Model &model = forward.model();
   const ModelConfig &config = model.config();
   const int64_t length = rows.length;
-  CudaHead head;
-  GPTQC_ASSIGN(const OutputHead hostHead, model.loadHead());
-  GPTQC_ASSIGN(head.norm, forward.upload(hostHead.norm));
-  GPTQC_ASSIGN(head.linear, forward.upload(hostHead.linear));
+  GPTQC_ASSIGN(const CudaHead head, forward.loadHead());
   const PartLoss lossOfPart = [&](std::span<const int32_t> ids,
                                   const auto &done) -> Result<double> {
     const int64_t passTokens = std::max<int64_t>(1, kPassTokens / length) * length;

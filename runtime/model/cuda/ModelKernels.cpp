@@ -87,17 +87,18 @@ Status ModelKernels::attend(const DeviceMatrix &q, const DeviceMatrix &k, const 
   args.xStride = q.stride;
   args.kvStride = k.stride;
   args.yStride = y.stride;
-  args.length = args.keyCount = args.kvRows = length;
+  args.length = length;
   args.window = window;
   args.heads = int32_t(config.heads);
   args.kvHeads = int32_t(config.kvHeads);
   args.scale = 1 / std::sqrt(float(config.headDim));
   const int64_t sequences = q.rows / length;
+  args.keyCount = args.kvRows = k.rows / sequences;
   for (int64_t first = 0; first < sequences; first += kMaxSequences) {
     const int64_t row = first * length;
     args.x = q.data + uint64_t(2 * row * q.stride);
-    args.keys = k.data + uint64_t(2 * row * k.stride);
-    args.values = v.data + uint64_t(2 * row * v.stride);
+    args.keys = k.data + uint64_t(2 * first * args.kvRows * k.stride);
+    args.values = v.data + uint64_t(2 * first * args.kvRows * v.stride);
     args.y = y.data + uint64_t(2 * row * y.stride);
     const Grid grid = {(length + kAttentionTile - 1) / kAttentionTile, config.heads,
                        std::min(kMaxSequences, sequences - first)};

@@ -38,8 +38,8 @@ public:
   Status rotate(const DeviceMatrix &y, const DeviceBuffer &headNorm, CuDevicePtr cosine,
                 CuDevicePtr sine, int64_t length, const Stream &stream) const;
 
-  /// Causal attention of whole sequences of `length` rows. `window`: keys that a query sees; 0:
-  /// all.
+  /// Causal attention of sequences, `length` rows of q each, which are the last of the sequence's
+  /// rows of k and v. `window`: keys that a query sees; 0: all.
   Status attend(const DeviceMatrix &q, const DeviceMatrix &k, const DeviceMatrix &v,
                 const DeviceMatrix &y, int64_t length, int64_t window, const Stream &stream) const;
 

@@ -78,16 +78,17 @@ TEST(Generate, GreedyIsTheMostLikelyContinuation) {
     options.maxTokens = 12;
     options.stopAtEnd = false;
     std::vector<int32_t> seen;
-    const Result<Generated> result = generate(*model, prompt, options, cpu, [&](int32_t token) {
-      seen.push_back(token);
-      return true;
-    });
+    const Result<Generated> result =
+        generate(*model, prompt, options, cpuSequences(*model, cpu), [&](int32_t token) {
+          seen.push_back(token);
+          return true;
+        });
     ASSERT_TRUE(result.ok()) << result.status().message();
     EXPECT_EQ(result->tokens, slowGreedy(*model, cpu, prompt, 12)) << name;
     EXPECT_EQ(seen, result->tokens);
     options.stopAtEnd = true; // the vocabulary has an end token; whatever comes before it is equal
     const Result<Generated> stopped =
-        generate(*model, prompt, options, cpu, [](int32_t) { return false; });
+        generate(*model, prompt, options, cpuSequences(*model, cpu), [](int32_t) { return false; });
     ASSERT_TRUE(stopped.ok());
     EXPECT_LE(stopped->tokens.size(), 1U);
   }
@@ -97,10 +98,11 @@ TEST(Generate, Errors) {
   const CpuContext cpu = {Blas::builtin(1), 1};
   const Result<Model> model = Model::open(dataFolder() / "tiny/opt");
   ASSERT_TRUE(model.ok());
-  expectError(generate(*model, {}, {}, cpu).status(), Code::InvalidArgument, "holds no tokens");
+  expectError(generate(*model, {}, {}, cpuSequences(*model, cpu)).status(), Code::InvalidArgument,
+              "holds no tokens");
   const std::vector<int32_t> prompt = {1, 99};
-  expectError(generate(*model, prompt, {}, cpu).status(), Code::InvalidArgument,
-              "token id 99 at position 1");
+  expectError(generate(*model, prompt, {}, cpuSequences(*model, cpu)).status(),
+              Code::InvalidArgument, "token id 99 at position 1");
 }
 
 TEST(Generate, OutputThatIsNotFinite) {
@@ -113,7 +115,7 @@ TEST(Generate, OutputThatIsNotFinite) {
   const Result<Model> model = Model::open(folder.write());
   ASSERT_TRUE(model.ok()) << model.status().message();
   const std::vector<int32_t> prompt = {1, 2, 3};
-  expectError(generate(*model, prompt, {}, cpu).status(), Code::DataCorrupt,
+  expectError(generate(*model, prompt, {}, cpuSequences(*model, cpu)).status(), Code::DataCorrupt,
               "output behind 3 tokens is not finite");
   expectError(perplexityOf(*model, {1, 3, prompt}, cpu).status(), Code::DataCorrupt,
               "perplexity is not finite");
@@ -127,10 +129,10 @@ TEST(Generate, EndsWithTheLearnedPositions) {
   GenerateOptions options;
   options.stopAtEnd = false;
   std::vector<int32_t> prompt(60, 7);
-  EXPECT_EQ(generate(*model, prompt, options, cpu)->tokens.size(), 5U);
+  EXPECT_EQ(generate(*model, prompt, options, cpuSequences(*model, cpu))->tokens.size(), 5U);
   prompt.resize(65, 7);
-  expectError(generate(*model, prompt, options, cpu).status(), Code::InvalidArgument,
-              "65 tokens: the model has learned 64 positions");
+  expectError(generate(*model, prompt, options, cpuSequences(*model, cpu)).status(),
+              Code::InvalidArgument, "65 tokens: the model has learned 64 positions");
 }
 
 /// The bundled models at 8 bits say what they say unquantized, from the packed form.
@@ -150,8 +152,9 @@ TEST(Generate, WithQuantizedLayers) {
     GenerateOptions options;
     options.maxTokens = 5;
     const std::vector<int32_t> prompt(all->ids.begin(), all->ids.begin() + 8);
-    const Result<Generated> from = generate(*dense, prompt, options, cpu);
-    const Result<Generated> to = generate(*quantized, prompt, options, cpu);
+    const Result<Generated> from = generate(*dense, prompt, options, cpuSequences(*dense, cpu));
+    const Result<Generated> to =
+        generate(*quantized, prompt, options, cpuSequences(*quantized, cpu));
     ASSERT_TRUE(from.ok() && to.ok());
     EXPECT_EQ(from->tokens, to->tokens) << name;
   }
