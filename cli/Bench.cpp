@@ -17,7 +17,7 @@ struct Arguments {
                                                               peers, output, name;
   double budgetMilliseconds = 50;
   uint64_t seed = 1;
-  bool noDense = false, noCache = false;
+  bool noDense = false, noCache = false, profile = false;
 };
 
 Result<std::vector<Descriptor>> collectDescriptors(const Arguments &arguments) {
@@ -37,6 +37,7 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
   BenchOptions options;
   options.budgetMilliseconds = arguments.budgetMilliseconds;
   options.dense = !arguments.noDense;
+  options.profile = arguments.profile;
   options.cublasPath = arguments.cublas;
   options.seed = arguments.seed;
   if (!arguments.peers.empty()) {
@@ -69,10 +70,14 @@ std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
 Status benchLayers(const Arguments &arguments, const std::vector<Descriptor> &descriptors,
                    CudaBench &bench) {
   const BenchTable table = {descriptors, bench.settings().comparesDefaults()};
-  fmt::print("{}\n", table.head());
+  if (!arguments.profile)
+    fmt::print("{}\n", table.head());
   std::fflush(stdout);
   const auto report = [&](const BenchRow &row) {
-    fmt::print("{}\n", table.row(row));
+    if (arguments.profile && row.error.ok())
+      fmt::print("{} | {} | {}\n", row.descriptor.print(), row.m, row.schedule);
+    else
+      fmt::print("{}\n", table.row(row));
     std::fflush(stdout);
   };
   fmt::print(stderr, "gptqc: bench: compiling kernels\n");
@@ -143,6 +148,12 @@ void registerBench(CLI::App &app, Outcome &outcome) {
       ->check(CLI::Range(1.0, 10000.0))
       ->capture_default_str();
   command->add_flag("--no-dense", a.noDense, "Do not measure cuBLASLt");
+  command
+      ->add_flag("--profile", a.profile,
+                 "Time nothing: run each kernel, then cuBLASLt's, once where `ncu "
+                 "--profile-from-start off` looks; see bench/profile.py")
+      ->excludes("-o")
+      ->excludes("--chain");
   command->add_option(
       "--peers", a.peers,
       "Recorded times to show, `descriptor | peer | us` a line; default: those that "

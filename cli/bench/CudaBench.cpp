@@ -79,6 +79,13 @@ Result<DenseRun> CudaBench::makeDense(const GraphTimer &timer, const Descriptor 
   return run;
 }
 
+Status CudaBench::runProfiled(const std::vector<Workload> &workloads) const {
+  GPTQC_TRY(context->device().startProfiler());
+  for (const Workload &workload : workloads)
+    GPTQC_TRY(workload.launch(0));
+  return context->device().stopProfiler();
+}
+
 /// `untuned`: the kernel of the cost model's schedule, to be measured too; null: not wanted.
 Status CudaBench::measure(const LinearKernel &linear, const LinearKernel *untuned, BenchRow &row) {
   const Descriptor &d = linear.descriptor();
@@ -91,8 +98,6 @@ Status CudaBench::measure(const LinearKernel &linear, const LinearKernel *untune
 
   std::vector<Workload> workloads;
   workloads.push_back(kernel.workload());
-  GPTQC_ASSIGN(Workload read, floor->workload(*context, timer, problemBytes(d, row.m)));
-  workloads.push_back(std::move(read));
   std::optional<DenseRun> dense;
   if (layers->dense) {
     Result<DenseRun> created = makeDense(timer, d, point, *layers->dense);
@@ -103,6 +108,10 @@ Status CudaBench::measure(const LinearKernel &linear, const LinearKernel *untune
       row.note = created.status().message(); // our own time still counts
     }
   }
+  if (options.profile)
+    return runProfiled(workloads);
+  GPTQC_ASSIGN(Workload read, floor->workload(*context, timer, problemBytes(d, row.m)));
+  workloads.push_back(std::move(read));
   std::optional<PointKernel> standard;
   if (untuned && untuned->schedule() != linear.schedule()) {
     GPTQC_ASSIGN(standard, PointKernel::create(point, *untuned));
@@ -111,9 +120,9 @@ Status CudaBench::measure(const LinearKernel &linear, const LinearKernel *untune
   }
   GPTQC_ASSIGN(const std::vector<Timing> timings, timer.measure(workloads));
   row.time = timings[0];
-  row.floor = timings[1];
   if (dense)
-    row.dense = timings[2];
+    row.dense = timings[1];
+  row.floor = timings[dense ? 2 : 1];
   if (untuned)
     row.untuned = standard ? timings.back() : row.time;
   return {};

@@ -19,6 +19,8 @@ struct BenchOptions {
   std::string cublasPath;         ///< empty: searched for
   std::optional<PeerTable> peers; ///< nothing: the table that ships for the GPU
   uint64_t seed = 1;
+  /// Time nothing: each kernel, and cuBLASLt's, runs once where a profiler looks.
+  bool profile = false;
 
   /// Schedules come from tuning records, so the cost model's own ones are measured beside them.
   bool comparesDefaults() const { return bool(runner.kernels.tuned); }
@@ -53,6 +55,7 @@ private:
   CudaBench() = default;
 
   Status prepareLayer(const Descriptor &descriptor);
+  Status runProfiled(const std::vector<Workload> &workloads) const;
   Status measure(const LinearKernel &kernel, const LinearKernel *untuned, BenchRow &row);
 
   BenchOptions options;

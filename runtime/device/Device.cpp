@@ -173,6 +173,18 @@ Status Device::synchronize() const {
   return check(api().cuCtxSynchronize(), "cuCtxSynchronize");
 }
 
+Status Device::startProfiler() const {
+  const ContextScope scope(*this);
+  GPTQC_TRY(synchronize());
+  return check(api().cuProfilerStart(), "cuProfilerStart");
+}
+
+Status Device::stopProfiler() const {
+  const ContextScope scope(*this);
+  GPTQC_TRY(synchronize());
+  return check(api().cuProfilerStop(), "cuProfilerStop");
+}
+
 // A failed switch leaves the old context, and the call that follows reports its own error.
 ContextScope::ContextScope(const Device &device) : device(device) {
   if (device.api().cuCtxGetCurrent(&previous) == 0 && previous == device.state->context)

@@ -49,6 +49,11 @@ public:
   /// Waits for everything on the device.
   Status synchronize() const;
 
+  /// What runs between these two, both of which wait for the device, is seen by a profiler that was
+  /// told to wait for it (`ncu --profile-from-start off`).
+  Status startProfiler() const;
+  Status stopProfiler() const;
+
   Status check(CuResult result, std::string_view action) const {
     return api().check(result, action);
   }
