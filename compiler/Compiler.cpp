@@ -14,6 +14,7 @@
 #include "compiler/schedule/CostModel.h"
 #include "dialect/gptq/Gptq.h"
 #include "runtime/core/DiskCache.h"
+#include "runtime/core/SingleFlight.h"
 #include "runtime/core/Version.h"
 #include "templates/Templates.h"
 
@@ -107,12 +108,21 @@ Result<Stage> parseStage(std::string_view text) {
   return invalidArgument("stage '{}': use gptq, tile, cuda, ptx or report", text);
 }
 
+/// The text without the comment that it opens with, which names the range of M.
+std::string codeOf(std::string_view source) {
+  const bool comment = source.starts_with("//");
+  return std::string(comment ? source.substr(std::min(source.find('\n'), source.size())) : source);
+}
+
+constexpr size_t kKeptOutputs = 32; // some MB
+
 struct Compiler::State {
   CompilerOptions options;
   Log log;
   std::optional<DiskCache> cache;
   std::mutex mutex; ///< guards nvrtc, which is opened once
   std::unique_ptr<NvrtcCompiler> nvrtc;
+  SingleFlight<NvrtcOutput> outputs{kKeptOutputs}; ///< kernels that differ in M alone share them
 
   /// Opens NVRTC on first use; a failure is tried again by the next call.
   Result<NvrtcCompiler *> jit() {
@@ -125,6 +135,10 @@ struct Compiler::State {
     }
     return nvrtc.get();
   }
+
+  /// By NVRTC, once for all sources of one code that are asked for at about the same time.
+  Result<std::shared_ptr<const NvrtcOutput>> compileCode(const NvrtcCompiler &compiler,
+                                                         const NvrtcRequest &source);
 
   /// What a call without a schedule uses, before the cost model is asked.
   std::optional<Schedule> tuned(const Descriptor &descriptor, const Target &target,
@@ -146,6 +160,14 @@ std::optional<Schedule> Compiler::State::tuned(const Descriptor &descriptor, con
     return found;
   log.warning("tuning record of '{}' is stale: {}", descriptor.print(), legal.message());
   return std::nullopt;
+}
+
+Result<std::shared_ptr<const NvrtcOutput>>
+Compiler::State::compileCode(const NvrtcCompiler &compiler, const NvrtcRequest &source) {
+  NvrtcRequest code = source;
+  code.source = codeOf(source.source);
+  GPTQC_ASSIGN(const std::string key, compiler.buildKey(code));
+  return outputs.get(key, [&] { return compiler.compile(source); });
 }
 
 std::string Compiler::buildId() { return versionBuildId(); }
@@ -170,13 +192,14 @@ Result<KernelImage> Compiler::State::compile(const NvrtcRequest &source,
     }
     log.event(Topic::Cache, "miss {}", request.print());
   }
-  Result<NvrtcOutput> output = compiler->compile(source);
-  if (!output.ok())
-    return output.status().withContext(request.descriptor);
+  const Result<std::shared_ptr<const NvrtcOutput>> made = compileCode(*compiler, source);
+  if (!made.ok())
+    return made.status().withContext(request.descriptor);
+  const NvrtcOutput *output = made->get();
   log.event(Topic::Compile, "{} in {:.0f} ms: {} registers, {} bytes spilled", request.print(),
             output->milliseconds, output->resources.registers, output->resources.spillStores);
   image.resources = output->resources;
-  image.cubin = std::move(output->cubin);
+  image.cubin = output->cubin;
   if (kind == CodeKind::Ptx) {
     image.cubin.assign(output->ptx.begin(), output->ptx.end());
     if (image.cubin.empty() || image.cubin.back() != 0)
@@ -281,6 +304,12 @@ Result<KernelSource> Compiler::emitKernel(const Descriptor &descriptor, const Ta
   GPTQC_TRY(checkRequest(descriptor, target, schedule));
   GPTQC_ASSIGN(Lowered lowered, lowerToCuda(descriptor, target, schedule));
   return KernelSource{std::move(lowered.kernel.source), std::move(lowered.kernel.launch)};
+}
+
+Result<std::string> Compiler::codeKey(const Descriptor &descriptor, const Target &target,
+                                      const std::optional<Schedule> &schedule) {
+  GPTQC_ASSIGN(const KernelSource source, emitKernel(descriptor, target, schedule));
+  return target.print() + codeOf(source.text);
 }
 
 Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const Target &target,

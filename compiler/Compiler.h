@@ -80,6 +80,11 @@ public:
                                     const std::optional<Schedule> &schedule,
                                     CodeKind kind = CodeKind::Cubin);
 
+  /// Equal for kernels of the same CUDA C++ text and target, which differ in their ranges of M. Of
+  /// those, and at about the same time, only one is compiled. Needs no NVRTC.
+  Result<std::string> codeKey(const Descriptor &descriptor, const Target &target,
+                              const std::optional<Schedule> &schedule);
+
   /// Compiles a support kernel, e.g. file "support/repack.cu", entry "gptqc_repack"; `defines` are
   /// `NAME=VALUE` or `NAME`. Only entry, resources and cubin of the image are set by the compiler:
   /// the caller knows the launch shape.

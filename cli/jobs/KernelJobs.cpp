@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <set>
 
@@ -79,19 +80,53 @@ std::vector<KernelJob> bucketJobs(const std::vector<Descriptor> &layers,
   return jobs;
 }
 
+namespace {
+
+void compileJob(Compiler &compiler, KernelJob &job) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  job.image =
+      job.support.empty()
+          ? compiler.compileLinear(job.descriptor, job.target, job.schedule, job.kind)
+          : compiler.compileSupport(job.support, RepackKernels::kEntry, job.target, {}, job.kind);
+  job.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Indices of jobs by the code that they compile, so that no thread waits for another's. The last
+/// ones come first: kernels for many tokens take longest.
+std::vector<std::vector<size_t>> jobsByCode(Compiler &compiler, const std::vector<KernelJob> &jobs,
+                                            int threads) {
+  std::vector<std::string> keys(jobs.size());
+  parallelFor(int64_t(jobs.size()), threads, [&](int64_t i, int) {
+    const KernelJob &job = jobs[size_t(i)];
+    Result<std::string> key = Status(Code::NotFound, "a support kernel");
+    if (job.support.empty())
+      key = compiler.codeKey(job.descriptor, job.target, job.schedule);
+    keys[size_t(i)] = key.ok() ? *key : fmt::format("{}", i); // it fails when it is compiled, too
+  });
+  std::vector<std::vector<size_t>> groups;
+  std::map<std::string, size_t> groupOf;
+  for (size_t i = jobs.size(); i-- > 0;) {
+    const auto [place, isNew] = groupOf.try_emplace(keys[i], groups.size());
+    if (isNew)
+      groups.emplace_back();
+    groups[place->second].push_back(i);
+  }
+  return groups;
+}
+
+} // namespace
+
 void compileJobs(Compiler &compiler, std::vector<KernelJob> &jobs, unsigned threads,
                  const std::function<void(const KernelJob &)> &done) {
-  using Clock = std::chrono::steady_clock;
-  parallelFor(int64_t(jobs.size()), resolveThreads(int(threads)), [&](int64_t i, int) {
-    KernelJob &job = jobs[size_t(i)];
-    const Clock::time_point start = Clock::now();
-    job.image =
-        job.support.empty()
-            ? compiler.compileLinear(job.descriptor, job.target, job.schedule, job.kind)
-            : compiler.compileSupport(job.support, RepackKernels::kEntry, job.target, {}, job.kind);
-    job.seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    if (done)
-      done(job);
+  const int workers = resolveThreads(int(threads));
+  const std::vector<std::vector<size_t>> groups = jobsByCode(compiler, jobs, workers);
+  parallelFor(int64_t(groups.size()), workers, [&](int64_t group, int) {
+    for (const size_t i : groups[size_t(group)]) {
+      compileJob(compiler, jobs[i]);
+      if (done)
+        done(jobs[i]);
+    }
   });
 }
 

@@ -41,8 +41,8 @@ std::vector<KernelJob> bucketJobs(const std::vector<Descriptor> &layers,
                                   const std::vector<Target> &targets,
                                   const std::vector<int64_t> &tokens);
 
-/// Compiles all jobs; threads 0: one per core. `done` is called after each, from the threads that
-/// compile, and may be empty.
+/// Compiles all jobs, those that share their code one after the other; threads 0: one per core.
+/// `done` is called after each, from the threads that compile, and may be empty.
 void compileJobs(Compiler &compiler, std::vector<KernelJob> &jobs, unsigned threads,
                  const std::function<void(const KernelJob &)> &done);
 

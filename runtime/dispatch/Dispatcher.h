@@ -10,7 +10,7 @@
 #include "runtime/device/DequantizeKernel.h"
 #include "runtime/device/LinearKernel.h"
 #include "runtime/dispatch/KernelStore.h"
-#include "runtime/dispatch/SingleFlight.h"
+#include "runtime/core/SingleFlight.h"
 
 namespace gptqc {
 

@@ -1,8 +1,9 @@
 // SingleFlight: values by key, each made once; threads that ask for one in the making wait for it.
-#ifndef GPTQC_RUNTIME_DISPATCH_SINGLEFLIGHT_H
-#define GPTQC_RUNTIME_DISPATCH_SINGLEFLIGHT_H
+#ifndef GPTQC_RUNTIME_CORE_SINGLEFLIGHT_H
+#define GPTQC_RUNTIME_CORE_SINGLEFLIGHT_H
 
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,11 +15,13 @@
 
 namespace gptqc {
 
-/// Thread-safe. Values are kept as long as this object; a failure is told to all that waited and
-/// tried again by the next call.
+/// Thread-safe. Values are kept as long as this object, or the `capacity` newest of them; a failure
+/// is told to all that waited and tried again by the next call.
 template <typename T> class SingleFlight {
 public:
   using Value = std::shared_ptr<const T>;
+
+  explicit SingleFlight(size_t capacity = SIZE_MAX) : capacity(capacity) {}
 
   /// `make` runs on the thread of the first caller, without a lock.
   Result<Value> get(const std::string &key, const std::function<Result<T>()> &make) {
@@ -51,6 +54,11 @@ private:
     const std::lock_guard lock(mutex);
     if (made.ok()) {
       flight.outcome.emplace(std::make_shared<const T>(std::move(*made)));
+      kept.push_back(key);
+      if (kept.size() > capacity) {
+        flights.erase(kept.front());
+        kept.pop_front();
+      }
     } else {
       flight.outcome.emplace(made.status());
       flights.erase(key);
@@ -62,8 +70,10 @@ private:
   std::mutex mutex;
   std::condition_variable landed;
   std::map<std::string, std::shared_ptr<Flight>> flights;
+  std::deque<std::string> kept; ///< keys of what was made, the oldest first
+  const size_t capacity;
 };
 
 } // namespace gptqc
 
-#endif // GPTQC_RUNTIME_DISPATCH_SINGLEFLIGHT_H
+#endif // GPTQC_RUNTIME_CORE_SINGLEFLIGHT_H

@@ -1,5 +1,5 @@
 // Values are made once, failures are told to everybody and tried again.
-#include "runtime/dispatch/SingleFlight.h"
+#include "runtime/core/SingleFlight.h"
 
 #include <atomic>
 #include <thread>
@@ -37,6 +37,16 @@ TEST(SingleFlightTest, FailuresAreTriedAgain) {
   EXPECT_EQ(flights.get("a", fail).status().message(), "no");
   EXPECT_EQ(**flights.get("a", []() -> Result<int> { return 3; }), 3);
   EXPECT_EQ(**flights.get("a", fail), 3);
+}
+
+TEST(SingleFlightTest, TheOldestValuesGo) {
+  SingleFlight<int> flights(2);
+  int made = 0;
+  const auto make = [&]() -> Result<int> { return ++made; };
+  for (const char *key : {"a", "b", "a", "c", "b"})
+    (void)flights.get(key, make);
+  EXPECT_EQ(made, 3);
+  EXPECT_EQ(**flights.get("a", make), 4);
 }
 
 TEST(SingleFlightTest, AnExceptionReleasesThoseWhoWait) {
