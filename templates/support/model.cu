@@ -37,6 +37,7 @@ static_assert(sizeof(model_args) == 184, "must match ModelArgs");
 
 constexpr u32 kInfinity = 0x7f800000u;
 constexpr int kThreads = 128, kTile = 64; // queries and keys of a tile; a warp has 16 queries
+constexpr int kMostNormThreads = 1024;    // other kernels have kThreads
 
 GPTQC_DEVICE float warp_sum(float value) {
   for (int mask = 16; mask > 0; mask /= 2)
@@ -52,18 +53,20 @@ GPTQC_DEVICE float block_sum(float value, float *shared) {
     shared[warp_id()] = value;
   block_barrier();
   float sum = 0;
-  for (int w = 0; w < kThreads / 32; ++w)
+  for (int w = 0; w < (int)blockDim.x / 32; ++w)
     sum += shared[w];
   return sum;
 }
 
-/// residual += delta; y = norm(residual). Either of delta and y may be null. Grid: rows.
+/// residual += delta; y = norm(residual). Either of delta and y may be null. Grid: rows; whole
+/// warps, any number.
 template <typename type> GPTQC_DEVICE void norm_row(const model_args &args) {
   GPTQC_SHARED_MEMORY(memory);
   float *shared = (float *)memory;
+  const int threads = (int)blockDim.x;
   float *row = args.residual + (i64)blockIdx.x * args.columns;
   float sum = 0;
-  for (int i = threadIdx.x; i < args.columns; i += kThreads) {
+  for (int i = threadIdx.x; i < args.columns; i += threads) {
     float value = row[i];
     if (args.delta) {
       value += type::to_float(args.delta[(i64)blockIdx.x * args.x_stride + i]);
@@ -75,12 +78,12 @@ template <typename type> GPTQC_DEVICE void norm_row(const model_args &args) {
     return;
   const float mean = args.layer_norm ? block_sum(sum, shared) / (float)args.columns : 0.0f;
   float squares = 0;
-  for (int i = threadIdx.x; i < args.columns; i += kThreads) {
+  for (int i = threadIdx.x; i < args.columns; i += threads) {
     const float value = row[i] - mean;
     squares += value * value;
   }
   const float factor = rsqrtf(block_sum(squares, shared) / (float)args.columns + args.epsilon);
-  for (int i = threadIdx.x; i < args.columns; i += kThreads) {
+  for (int i = threadIdx.x; i < args.columns; i += threads) {
     float value = (row[i] - mean) * factor;
     if (args.weight)
       value *= args.weight[i];
@@ -334,19 +337,19 @@ struct brain_type : bf16 {
   static constexpr bool is_bf16 = true;
 };
 
-#define GPTQC_MODEL_KERNEL(name, call)                                                             \
-  extern "C" __global__ void __launch_bounds__(kThreads)                                           \
+#define GPTQC_MODEL_KERNEL(name, call, threads)                                                    \
+  extern "C" __global__ void __launch_bounds__(threads)                                            \
       name(const __grid_constant__ model_args args) {                                              \
     call(args);                                                                                    \
   }
 #define GPTQC_MODEL_KERNELS(suffix, type)                                                          \
-  GPTQC_MODEL_KERNEL(norm_##suffix, norm_row<type>)                                                \
-  GPTQC_MODEL_KERNEL(rotate_##suffix, rotate_head<type>)                                           \
-  GPTQC_MODEL_KERNEL(activate_##suffix, activate_row<type>)                                        \
-  GPTQC_MODEL_KERNEL(bias_##suffix, add_bias<type>)                                                \
-  GPTQC_MODEL_KERNEL(attend64_##suffix, (attend<type, 64>))                                        \
-  GPTQC_MODEL_KERNEL(attend128_##suffix, (attend<type, 128>))                                      \
-  GPTQC_MODEL_KERNEL(attend256_##suffix, (attend<type, 256>))
+  GPTQC_MODEL_KERNEL(norm_##suffix, norm_row<type>, kMostNormThreads)                              \
+  GPTQC_MODEL_KERNEL(rotate_##suffix, rotate_head<type>, kThreads)                                 \
+  GPTQC_MODEL_KERNEL(activate_##suffix, activate_row<type>, kThreads)                              \
+  GPTQC_MODEL_KERNEL(bias_##suffix, add_bias<type>, kThreads)                                      \
+  GPTQC_MODEL_KERNEL(attend64_##suffix, (attend<type, 64>), kThreads)                              \
+  GPTQC_MODEL_KERNEL(attend128_##suffix, (attend<type, 128>), kThreads)                            \
+  GPTQC_MODEL_KERNEL(attend256_##suffix, (attend<type, 256>), kThreads)
 
 GPTQC_MODEL_KERNELS(f16, half_type)
 GPTQC_MODEL_KERNELS(bf16, brain_type)

@@ -20,6 +20,7 @@ struct Call {
   ModelKernel kernel;
   ModelArgs args;
   Dim3 grid;
+  int threads = kModelThreads;
   size_t sharedBytes = 0;
   std::vector<Buffer> buffers;
 };
@@ -34,7 +35,7 @@ testing::AssertionResult runsOnce(const Call &call, bool backwards = false) {
   launch.kernel = body;
   launch.context = &call;
   launch.grid = call.grid;
-  launch.threads = kModelThreads;
+  launch.threads = call.threads;
   launch.sharedBytes = call.sharedBytes;
   launch.buffers = call.buffers;
   launch.backwards = backwards;
@@ -105,7 +106,8 @@ TEST_P(ModelKernels, Norm) {
     call.args.columns = kColumns;
     call.args.epsilon = 1e-5f;
     call.grid.x = kRows;
-    call.sharedBytes = 16;
+    call.threads = layerNorm ? 224 : kModelThreads;
+    call.sharedBytes = size_t(call.threads) / 8;
     call.buffers = {buffer("residual", residual, true), buffer("delta", delta),
                     buffer("weight", weight), buffer("bias", bias), buffer("y", y, true)};
     ASSERT_TRUE(runs(call));

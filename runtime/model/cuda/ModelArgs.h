@@ -31,7 +31,8 @@ struct ModelArgs {
 };
 static_assert(sizeof(ModelArgs) == 184);
 
-inline constexpr int kModelThreads = 128;     ///< of every kernel
+inline constexpr int kModelThreads = 128;     ///< of every kernel but norm
+inline constexpr int kMostNormThreads = 1024; ///< of norm; whole warps
 inline constexpr int64_t kAttentionTile = 64; ///< queries of a block, keys of a round
 
 /// Dynamic shared memory of attend<dim>: three tiles.

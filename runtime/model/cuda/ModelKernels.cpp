@@ -7,7 +7,9 @@
 namespace gptqc {
 namespace {
 
-constexpr int64_t kReductionBytes = kModelThreads / 32 * 4; // a float for each warp
+// A float for each warp.
+constexpr int64_t kReductionBytes = kModelThreads / 32 * 4;
+constexpr int64_t kNormReductionBytes = kMostNormThreads / 32 * 4;
 
 /// Blocks along a row for kernels that go element by element.
 int64_t blocksOf(int64_t columns) {
@@ -30,7 +32,7 @@ Result<ModelKernels> ModelKernels::load(const Device &device, const KernelImage 
   const std::string suffix = type == DType::F16 ? "_f16" : "_bf16";
   const int64_t tile = config.headDim <= 64 ? 64 : config.headDim <= 128 ? 128 : 256;
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
-  GPTQC_ASSIGN(kernels.normKernel, module.function("norm" + suffix, kReductionBytes));
+  GPTQC_ASSIGN(kernels.normKernel, module.function("norm" + suffix, kNormReductionBytes));
   GPTQC_ASSIGN(kernels.rotateKernel, module.function("rotate" + suffix));
   GPTQC_ASSIGN(kernels.attendKernel, module.function(fmt::format("attend{}{}", tile, suffix),
                                                      attentionSharedBytes(tile)));
@@ -59,7 +61,10 @@ Status ModelKernels::norm(CuDevicePtr residual, const DeviceMatrix &delta, const
   args.y = y.data;
   args.yStride = y.stride;
   args.columns = int32_t(config.hidden);
-  return normKernel.launch({rows}, kModelThreads, &args, stream);
+  // A single row, as in generation, takes as long as a thread's share of it.
+  const int64_t threads =
+      std::clamp<int64_t>(config.hidden / 8 / 32 * 32, kModelThreads, kMostNormThreads);
+  return normKernel.launch({rows}, int(threads), &args, stream);
 }
 
 Status ModelKernels::rotate(const DeviceMatrix &y, const DeviceBuffer &headNorm, CuDevicePtr cosine,
