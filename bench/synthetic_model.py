@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 SHAPES = {  # hidden, intermediate, layers, heads, key/value heads, vocabulary
     "llama2-7b": (4096, 11008, 32, 32, 32, 32000),
+    "llama2-70b": (8192, 28672, 80, 64, 8, 32000),
     "tiny": (256, 704, 2, 4, 2, 512),
 }
 
