@@ -113,7 +113,9 @@ Result<Generated> generate(const Model &model, std::span<const int32_t> prompt,
     return invalidArgument("the prompt holds no tokens; give at least one");
   GPTQC_ASSIGN(Sampler sampler, Sampler::create(options.sampling));
   const auto length = int64_t(prompt.size());
-  int64_t most = options.maxTokens; // the last one needs no position
+  GPTQC_TRY(
+      model.embed(prompt, {length}).status()); // what is wrong with it, before the weights load
+  int64_t most = options.maxTokens;            // the last one needs no position
   if (!model.config().rope)
     most = std::min(most, model.config().positions - length + 1);
   GPTQC_ASSIGN(const std::unique_ptr<Sequence> sequence,

@@ -103,6 +103,15 @@ TEST(Generate, Errors) {
   const std::vector<int32_t> prompt = {1, 99};
   expectError(generate(*model, prompt, {}, cpuSequences(*model, cpu)).status(),
               Code::InvalidArgument, "token id 99 at position 1");
+  const SequenceFactory unused = [](const SequencePlan &) -> Result<std::unique_ptr<Sequence>> {
+    return makeError(Code::Internal, "loaded for a prompt that cannot be continued");
+  };
+  std::vector<int32_t> longOne(600, 1);
+  longOne[555] = 99; // in its second piece
+  const Result<Model> rotary = Model::open(dataFolder() / "tiny/llama");
+  ASSERT_TRUE(rotary.ok());
+  expectError(generate(*rotary, longOne, {}, unused).status(), Code::InvalidArgument,
+              "token id 99 at position 555");
 }
 
 TEST(Generate, OutputThatIsNotFinite) {
