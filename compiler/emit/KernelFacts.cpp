@@ -13,12 +13,16 @@ namespace {
 /// flight fit in L2.
 constexpr int kRasterTokens = 1024;
 
-/// Shared memory of the kernel that permutes X: a row, where it fits beside other blocks.
-int64_t stagedRowBytes(const Descriptor &d) {
+/// Rows that a block of the kernel that permutes X holds in shared memory: several where there are
+/// enough for all SMs, as many as fit beside other blocks; 0: none fits.
+int stagedRows(const Descriptor &d) {
   constexpr int64_t kMost = 64 * 1024;
-  const int64_t bytes = (d.k * 2 + 15) / 16 * 16;
-  return bytes <= kMost ? bytes : 0;
+  int rows = d.m.hi >= 512 ? 4 : d.m.hi >= 256 ? 2 : 1;
+  while (rows > 0 && rows * d.k * 2 > kMost)
+    rows /= 2;
+  return rows;
 }
+int64_t stagedBytes(const Descriptor &d) { return stagedRows(d) * d.k * 2; }
 
 /// Prints the members of a struct of constants.
 class FactsPrinter {
@@ -59,7 +63,7 @@ std::string layerFacts(const Descriptor &d, const Schedule &s) {
   facts.wide("k", inFront ? layout.paddedK : d.k);
   if (inFront) {
     facts.wide("source_k", d.k);
-    facts.flag("stage_rows", stagedRowBytes(d) > 0);
+    facts.number("staged_rows", stagedRows(d));
   }
   facts.wide("padded_n", layout.paddedN);
   facts.wide("padded_k", layout.paddedK);
@@ -107,7 +111,7 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
   if (permutesX(d, s)) { // the kernel in front takes any X
     facts.xVector = 2;
     facts.permutedK = layout.paddedK;
-    facts.permuteShared = stagedRowBytes(d);
+    facts.permuteShared = stagedBytes(d);
   }
   facts.paddedN = layout.paddedN;
   if (s.family == Family::Gemv) {

@@ -124,7 +124,7 @@ Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts
 
 /// As LinearKernel launches it.
 Report CaseRun::permuteX(bool stopAtFirst) {
-  constexpr int64_t kThreads = 1024, kColumns = 8 * kThreads; // of a block
+  constexpr int64_t kThreads = 512, kColumns = 8 * kThreads; // of a block
   std::fill(data.permutedX.begin(), data.permutedX.end(), kPoison);
   Launch launch;
   Call call = {kernels.permuter, {}, {}};

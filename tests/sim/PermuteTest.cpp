@@ -14,12 +14,12 @@ constexpr int kRows = 3, kColumns = 44, kPacked = 64, kStride = 48;
 
 alignas(16) int perm[kPacked];
 
-template <bool staged> struct Facts {
+template <int rows> struct Facts {
   static constexpr i64 source_k = kColumns, padded_k = kPacked;
-  static constexpr bool stage_rows = staged;
+  static constexpr int staged_rows = rows;
 };
 
-template <bool staged, bool permuted, int shift> void body() {
+template <int rows, bool permuted, int shift> void body() {
   GPTQC_SHARED_MEMORY(shared);
   linear_args args = {};
   args.x = (const u16 *)source + shift;
@@ -28,7 +28,7 @@ template <bool staged, bool permuted, int shift> void body() {
   args.ldx = kStride;
   args.ldy = kPacked;
   args.m = kRows;
-  permute_activations<Facts<staged>>(shared, args);
+  permute_activations<Facts<rows>>(shared, args);
 }
 
 /// Column of X that a packed one holds; -1: zero.
@@ -71,11 +71,15 @@ void expectPermuted(void (*kernel)(), bool permuted, int shift) {
 } // namespace
 
 TEST(Permute, AnyAlignmentWithAndWithoutPermutation) {
-  expectPermuted(body<true, true, 0>, true, 0);
-  expectPermuted(body<true, true, 1>, true, 1);
-  expectPermuted(body<true, false, 0>, false, 0);
-  expectPermuted(body<false, true, 0>, true, 0);
-  expectPermuted(body<false, false, 1>, false, 1);
+  expectPermuted(body<1, true, 0>, true, 0);
+  expectPermuted(body<1, true, 1>, true, 1);
+  expectPermuted(body<1, false, 0>, false, 0);
+  expectPermuted(body<2, true, 0>, true, 0);
+  expectPermuted(body<2, false, 1>, false, 1);
+  expectPermuted(body<4, true, 0>, true, 0);
+  expectPermuted(body<4, true, 1>, true, 1);
+  expectPermuted(body<0, true, 0>, true, 0);
+  expectPermuted(body<0, false, 1>, false, 1);
 }
 
 } // namespace gptqc::sim
