@@ -46,29 +46,30 @@ template <typename layer, typename tile> struct rows_exchange {
   static constexpr int barriers = units + mets + tile::n_warps;
   float *box; // of this row of warps
   mbarrier *full, *met, *left;
-  int sent, settled, item; // items sent and settled so far; the last one sent
+  int sent, item; // items sent so far; the last one
 
   __device__ __forceinline__ rows_exchange(float *shared)
       : box(shared + place<tile>::n_warp() * box_floats),
         full((mbarrier *)(shared + tile::n_warps * box_floats)),
         met(full + units + place<tile>::n_warp() * tile::k_warps),
-        left(full + units + mets + place<tile>::n_warp()), sent(0), settled(0), item(0) {}
+        left(full + units + mets + place<tile>::n_warp()), sent(0), item(0) {}
 
   /// By all threads, before anything else. The cluster has seen it behind cluster_wait.
   __device__ __forceinline__ void initialize() {
 #pragma unroll 1
     for (int i = warp_id(); i < barriers && lane_id() == 0; i += mets) { // lanes would take turns
       // Of "met" the owner announces the bytes; within a block, every part arrives.
-      const int met_count = tile::split_k > 1 ? 1 : k_parts;
+      constexpr int met_count = tile::split_k > 1 ? 1 : k_parts;
       const int count = i < units          ? tile::n_warps
                         : i < units + mets ? met_count
                                            : min_of(fragments, k_parts);
       mbarrier_init(full + i, (u32)count);
     }
-    mbarrier_fence_init();
     warp_barrier();
-    if constexpr (tile::split_k > 1)
+    if constexpr (tile::split_k > 1) {
+      mbarrier_fence_init();
       cluster_arrive_relaxed();
+    }
     block_barrier();
   }
 
@@ -127,14 +128,12 @@ template <typename layer, typename tile> struct rows_exchange {
     }
   }
 
-  /// Adds the parts of this warp's fragments up, in order, and stores them. Behind the last item
-  /// nobody waits for the box: what this block was sent has arrived, and it may end.
+  /// Adds the parts of this warp's fragments of the last item up, in order, and stores them; once
+  /// an item. Behind the last one nobody waits for the box: what this block was sent has arrived,
+  /// and it may end.
   template <bool last>
   __device__ __forceinline__ void settle(const linear_args &args, int block_m) {
-    if (sent == settled)
-      return;
-    settled = sent;
-    if (mine() <= 0)
+    if (sent == 0 || mine() <= 0)
       return;
     mbarrier_wait(met + place<tile>::k_warp(), (sent - 1) & 1);
 #pragma unroll 1

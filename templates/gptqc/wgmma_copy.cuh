@@ -139,10 +139,8 @@ template <typename layer, typename tile> struct wgmma_stream {
     wgmma_arrive<layer, tile>(false);
     raise_registers<plan::consumer_registers>();
     const wgmma_walk<layer, tile> walk(args);
-    const int last_item = walk.whole + item;
-    items = last_item < walk.items() && !wgmma_item<layer, tile>(args, last_item, n_group).works
-                ? walk.whole
-                : walk.items();
+    items =
+        wgmma_item<layer, tile>(args, walk.whole + item, n_group).works ? walk.items() : walk.whole;
     item -= item_step<tile>();
 #pragma unroll 1
     for (int i = 0; i < tile::weight_stages - 1; ++i)
@@ -161,10 +159,8 @@ template <typename layer, typename tile> struct wgmma_stream {
   /// results are not stored.
   __device__ __forceinline__ bool next_item(const linear_args &args) {
     item += item_step<tile>();
-    if (item >= items) {
-      item = items;
+    if (item >= items)
       return false;
-    }
     const wgmma_item<layer, tile> next(args, item, n_group);
 #pragma unroll
     for (int f = 0; f < plan::fragments; ++f) {

@@ -120,7 +120,7 @@ template <typename layer, typename tile> struct wgmma_consumer {
 #pragma unroll
     for (int f = 0; f < plan::fragments; ++f, unit += plan::unit_bytes) {
       load_weights<layer, wgmma_unit<tile>, 4>(words[f], unit - lane_id() * 16, 0, i * 4);
-      if (one_row && stream.fixed_rows && i * 4 % layer::group_steps != 0 && i > 0)
+      if (one_row && stream.fixed_rows && i * 4 % layer::group_steps != 0)
         continue; // the group of the block before
 #pragma unroll
       for (int r = 0; r < rows; ++r) {

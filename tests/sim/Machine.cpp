@@ -249,6 +249,13 @@ bool onFiberStack(const void *address) {
   return address >= first && address < first + machine->fibers.size() * kStackBytes;
 }
 
+Counters &Counters::operator+=(const Counters &more) {
+  blocks += more.blocks, threads += more.threads, accesses += more.accesses;
+  collectives += more.collectives, barriers += more.barriers, copies += more.copies;
+  switches += more.switches;
+  return *this;
+}
+
 std::string Report::text() const {
   std::string result;
   for (const Finding &error : errors) {

@@ -44,6 +44,7 @@ struct Launch {
 struct Counters {
   uint64_t blocks = 0, threads = 0, accesses = 0, collectives = 0, barriers = 0, copies = 0,
            switches = 0;
+  Counters &operator+=(const Counters &more);
 };
 
 /// Something wrong. `site` is the code address of the access, or null.

@@ -23,6 +23,7 @@ BINARY = {'+': ('add', 2), '*': ('multiply', 2), '&': ('bit_and', 2), '|': ('bit
           '<=': ('less_equal', 1), '>': ('greater', 1), '>=': ('greater_equal', 1),
           '==': ('equal', 1), '!=': ('not_equal', 1)}
 OTHER = {'<': '<=', '<=': '<', '>': '>=', '>=': '>', '==': '!=', '!=': '=='}
+CALLED = r'\w+(?=\s*[(<])'  # a function's name
 # clang 22 takes a first parameter `T (&x)[shape<a, b>::n][shape<a, b>::m * 4]` for an expression;
 # the same in parentheses is as long and parses.
 VEXING = ((re.compile(r'(\w+) (\(&\w+\)(?:\[\w+\])*)\[(\w+)<(\w+), (\w+)>::(\w+)\]'),
@@ -194,7 +195,7 @@ class Finder:
             return
         wait = re.match(r'(\w*wait\w*)<(.+)>\(\)$', text, re.S)
         site.inserts = ['(gptqc::mutant::keep(@) ? (void)(', ') : (void)0)']
-        name = re.match(r'\w+', text)
+        name = re.match(CALLED, text)
         instruction = name and name[0] in self.ptx
         site.changes = ['instruction left out' if instruction else 'statement left out']
         if wait:
@@ -205,7 +206,7 @@ class Finder:
 
     def call(self, node, inner, depth):
         """Integer arguments of the instructions."""
-        name = re.match(r'\w+', self.source(node)) if self.usable(node) else None
+        name = re.match(CALLED, self.source(node)) if self.usable(node) else None
         if name and name[0] in self.ptx:
             for argument in inner[1:]:
                 if argument.get('kind') not in ('CXXDefaultArgExpr', 'StringLiteral', 'InitListExpr'):
