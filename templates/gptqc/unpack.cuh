@@ -53,6 +53,22 @@ template <int bits> GPTQC_DEVICE constexpr int code_base(int r) {
   return bits <= 3 ? pair_position(r) : bits <= 6 ? 4 * (r & 1) : 0;
 }
 
+/// Bit position of a k16 step within a half of its word of the 2- or 1-bit plane.
+template <int width> GPTQC_DEVICE constexpr int slot_position(int step) {
+  return width == 2 ? 8 * (step & 1) : 8 * (step >> 1 & 1) + (step & 1);
+}
+
+/// The 2- and 1-bit planes together: three bits of register r at its pair position. Those of
+/// registers 0 and 1, and of 2 and 3, do not overlap, so one select serves two registers.
+template <int bits, int steps>
+GPTQC_DEVICE u32 low_fields(const weight_words<bits, steps> &words, int first, int s, int r) {
+  const u32 two =
+      shift_left(words.w2[s / 2 % plane_words<2, steps>::count], -slot_position<2>(first + s));
+  const u32 one =
+      shift_left(words.w1[s / 4 % plane_words<1, steps>::count], 2 - slot_position<1>(first + s));
+  return select_bits(r & 2 ? 0x00cc00ccu : 0x00330033u, two, one);
+}
+
 /// The codes of register r for step `s` of the words at bit `base` of each half, or-ed into
 /// `magic`; `s`, `r` and `base` are constants after unrolling. `first` is the step that the words
 /// start at: the 2- and 1-bit planes keep several steps in a word.
@@ -68,19 +84,20 @@ GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, in
         base == 4 * (r & 1) ? words.w4[s] >> (8 * (r >> 1)) : shift_left(words.w4[s], base - 4 * r);
     code = and_or(nibbles, 0x000f000fu << base, code);
   }
-  if constexpr (has_plane<bits, 2>::value) {
-    const int to = base + (has_plane<bits, 4>::value ? 4 : 0);
-    const int word = plane_words<2, steps>::count == 1 ? 0 : s / 2;
-    const int window = 8 * ((first + s) & 1);
-    code =
-        and_or(shift_left(words.w2[word], to - window - pair_position(r)), 0x00030003u << to, code);
-  }
-  if constexpr (has_plane<bits, 1>::value) {
-    const int to = base + (bits & 6);
-    const int word = plane_words<1, steps>::count == 1 ? 0 : s / 4;
-    const int window = 8 * (((first + s) >> 1) & 1) + ((first + s) & 1);
-    code =
-        and_or(shift_left(words.w1[word], to - window - pair_position(r)), 0x00010001u << to, code);
+  if constexpr ((bits & 3) == 3) {
+    const int to = base + (bits & 4);
+    code = and_or(shift_left(low_fields<bits, steps>(words, first, s, r), to - pair_position(r)),
+                  0x00070007u << to, code);
+  } else if constexpr ((bits & 2) != 0) {
+    const int to = base + (bits & 4);
+    code = and_or(shift_left(words.w2[s / 2 % plane_words<2, steps>::count],
+                             to - slot_position<2>(first + s) - pair_position(r)),
+                  0x00030003u << to, code);
+  } else if constexpr ((bits & 1) != 0) {
+    const int to = base + (bits & 4);
+    code = and_or(shift_left(words.w1[s / 4 % plane_words<1, steps>::count],
+                             to - slot_position<1>(first + s) - pair_position(r)),
+                  0x00010001u << to, code);
   }
   return code;
 }

@@ -7,6 +7,7 @@
 namespace gptqc {
 
 inline u32 and_or(u32 a, u32 mask, u32 c) { return (a & mask) | c; }
+inline u32 select_bits(u32 mask, u32 a, u32 b) { return (a & mask) | (b & ~mask); }
 
 } // namespace gptqc
 
