@@ -121,7 +121,9 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 double dequantInstructions(int bits) {
   switch (bits) {
   case 2:
-    return 10.5;
+    return 8.5;
+  case 3:
+    return 12;
   case 4:
     return 9;
   case 8:
@@ -133,11 +135,12 @@ double dequantInstructions(int bits) {
 
 /// Warp instructions of one unit of a gemv warp: what its k tile of its rows takes.
 double gemvInstructions(const Descriptor &d, const TilePlan &plan) {
-  constexpr double kUnit = 60; // wait, copies and addresses
+  constexpr double kUnit = 60;   // wait, copies and addresses
+  constexpr double kLoadX = 2.5; // of a step and m8 tile; shared memory is busy, too
   const double chunks = double(plan.warpSteps) / plan.flushSteps;
   return kUnit +
          plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
-                           0.5 * plan.warpMTiles) +
+                           kLoadX * plan.warpMTiles) +
          chunks * plan.warpNTiles * (8 + 10 * plan.warpMTiles);
 }
 
@@ -150,28 +153,37 @@ double pressure(double inFlight) {
   return ratio < 1 ? 1 / ratio : 1 + kCrowd * (ratio - 1);
 }
 
+/// Clusters that are resident at once. They do not cross the borders of GPCs, so some
+/// multiprocessors are left over: on an H200 31 clusters of 4 blocks fit where 33 have room, and
+/// nearly all where two blocks share an SM.
+double residentClusters(const Target &t, int cluster, double perSm) {
+  const double share = cluster <= 2 ? 1 : perSm == 1 ? 0.94 : 0.97;
+  return std::max(1.0, std::floor(t.plannedSmCount() * perSm * share / cluster));
+}
+
 /// All SMs share the bandwidth of DRAM, so an SM with more items than others has more of it; its
-/// computing has nobody to share with. Both overlap but for what few warps cannot hide. The
-/// constants are fitted to measurements on an H200, 24 schedules of each point.
+/// computing has nobody to share with. Both overlap. The constants are fitted to measurements on an
+/// H200: W4 with 8 to 50 schedules of each of 31 points, W2 and W3 with 10 to 89 of each of 7.
 double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 2300;         // launch, first bytes, last sums
-  constexpr double kGemvDramBytes = 19.5; // per cycle and SM, when all SMs stream
-  constexpr double kSharedSm = 0.02;      // longer, for each block more of an SM
-  constexpr double kPortBytes = 42;       // per cycle into an SM
-  constexpr double kExposed = 0.15;       // of the shorter of streaming and computing
-  constexpr double kSharedLineBytes = 50; // per cycle and SM, of X, whose lines all SMs ask for
+  constexpr double kFixed = 2250;         // launch, first bytes, last sums
+  constexpr double kGemvDramBytes = 17.4; // per cycle and SM, when all SMs stream
+  constexpr double kSharedSm = 0.022;     // longer, for each block more of an SM
+  constexpr double kPortBytes = 16.5;     // per cycle into the SM with the most items
+  constexpr double kDeepRing = 150;       // of each stage beyond three: X waits for their copies
+  constexpr double kSharedLineBytes = 55; // per cycle and SM, of X, whose lines all SMs ask for
   constexpr double kGatherLatency = 4500; // of X through the permutation; measured
   constexpr double kGatherElement = 4;    // cycles of a warp
   constexpr double kSchedulers = 4, kIssueRate = 0.65;
-  constexpr double kStepLatency = 55; // of one k16 step of a fragment, its products in a chain
-  // Measured before the stores of the meeting became asynchronous:
-  constexpr double kCluster = 650;                           // its launch, its barriers
-  constexpr double kMeetRound = 4000, kMeetPerOutput = 0.55; // of an item whose sums cross it
+  constexpr double kSideBySide = 0.91; // of the instructions, where chunks are unrolled
+  constexpr double kStepLatency = 24;  // of one k16 step of a fragment, its products in a chain
+  constexpr double kCluster = 2100, kMember = 220; // its launch and barriers; for each block
+  constexpr double kMeetRound = 740, kMeetPerOutput = 0.58; // of an item whose sums cross it
   const TilePlan plan = TilePlan::of(d, s);
   const double items = double(plan.items(s)), sms = t.plannedSmCount();
-  const double copies = std::ceil(tokensOf(d) / s.tileM) * s.splitK; // blocks of an item
-  const double rows =
-      std::min(items, std::max(1.0, std::floor(sms * blocksPerSm(t, s, plan) / copies)));
+  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
+  const double copies = tokenBlocks * s.splitK; // blocks of an item
+  const double clusters = residentClusters(t, s.splitK, blocksPerSm(t, s, plan));
+  const double rows = std::min(items, std::max(1.0, std::floor(clusters / tokenBlocks)));
   const double rounds = std::ceil(items / rows);
   const double perSm = std::ceil(rows * copies / sms); // blocks
   const double slice = std::ceil(std::ceil(double(plan.kTiles) / s.splitK) / s.kWarps);
@@ -179,7 +191,7 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double units = slice * s.kWarps * std::max(rounds, std::ceil(items * copies / sms));
   constexpr int kMeasuredWarps = 16; // more may hide more
   const double warps = std::min(s.warps, kMeasuredWarps) * perSm;
-  const double instructions = gemvInstructions(d, plan);
+  const double instructions = gemvInstructions(d, plan) * (s.unroll > 1 ? kSideBySide : 1);
   const double unitBytes = double(plan.weightBytes + plan.scaleBytes);
   const double inFlight = warps * (s.stages - 1) * double(plan.weightBytes);
   const double share = items * double(plan.kTiles) * copies / s.splitK * unitBytes / sms;
@@ -199,17 +211,9 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double outputs = double(s.tileN) * std::min<double>(s.tileM, tokensOf(d));
   const double meet = s.splitK > 1 ? kMeetRound + kMeetPerOutput * outputs * s.splitK : 0;
   const double reduceItem = outputs * s.kWarps / 8 / s.reduceWarps() + meet;
-  return kFixed + std::max({stream, compute, rounds * reduceItem}) +
-         kExposed * std::min(stream, compute) + fill + tail + reduceItem +
-         (s.splitK > 1 ? kCluster : 0);
-}
-
-/// Clusters that are resident at once. They do not cross the borders of GPCs, so some
-/// multiprocessors are left over: on an H200 31 clusters of 4 blocks fit where 33 have room, and
-/// nearly all where two blocks share an SM.
-double residentClusters(const Target &t, int cluster, double perSm) {
-  const double share = cluster <= 2 ? 1 : perSm == 1 ? 0.94 : 0.97;
-  return std::max(1.0, std::floor(t.plannedSmCount() * perSm * share / cluster));
+  return kFixed + std::max({stream, compute, rounds * reduceItem}) + fill +
+         kDeepRing * std::max(0, s.stages - 3) + tail + reduceItem +
+         (s.splitK > 1 ? kCluster + kMember * s.splitK : 0);
 }
 
 /// Warp instructions of a unit of a gemv warp that has rows of its own.

@@ -62,10 +62,8 @@ template <int width> GPTQC_DEVICE constexpr int slot_position(int step) {
 /// registers 0 and 1, and of 2 and 3, do not overlap, so one select serves two registers.
 template <int bits, int steps>
 GPTQC_DEVICE u32 low_fields(const weight_words<bits, steps> &words, int first, int s, int r) {
-  const u32 two =
-      shift_left(words.w2[s / 2 % plane_words<2, steps>::count], -slot_position<2>(first + s));
-  const u32 one =
-      shift_left(words.w1[s / 4 % plane_words<1, steps>::count], 2 - slot_position<1>(first + s));
+  const u32 two = shift_left(words.w2[s / 2], -slot_position<2>(first + s));
+  const u32 one = shift_left(words.w1[s / 4], 2 - slot_position<1>(first + s));
   return select_bits(r & 2 ? 0x00cc00ccu : 0x00330033u, two, one);
 }
 
@@ -90,13 +88,11 @@ GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, in
                   0x00070007u << to, code);
   } else if constexpr ((bits & 2) != 0) {
     const int to = base + (bits & 4);
-    code = and_or(shift_left(words.w2[s / 2 % plane_words<2, steps>::count],
-                             to - slot_position<2>(first + s) - pair_position(r)),
+    code = and_or(shift_left(words.w2[s / 2], to - slot_position<2>(first + s) - pair_position(r)),
                   0x00030003u << to, code);
   } else if constexpr ((bits & 1) != 0) {
     const int to = base + (bits & 4);
-    code = and_or(shift_left(words.w1[s / 4 % plane_words<1, steps>::count],
-                             to - slot_position<1>(first + s) - pair_position(r)),
+    code = and_or(shift_left(words.w1[s / 4], to - slot_position<1>(first + s) - pair_position(r)),
                   0x00010001u << to, code);
   }
   return code;
