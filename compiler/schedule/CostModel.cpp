@@ -218,28 +218,32 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 
 /// Warp instructions of a unit of a gemv warp that has rows of its own.
 double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
-  constexpr double kUnit = 23; // wait, copies and addresses
+  constexpr double kUnit = 23;   // wait, copies and addresses
+  constexpr double kLoadX = 1.9; // of a step and m8 tile; shared memory is busy, too
   const double chunks = double(plan.warpSteps) / plan.flushSteps;
   return kUnit +
          plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
-                           0.5 * plan.warpMTiles + 0.5) +
+                           kLoadX * plan.warpMTiles + 0.5) +
          chunks * plan.warpNTiles * (6 + 5 * plan.warpMTiles);
 }
 
-/// As gemvCycles, for warps along rows; fitted to 284 schedules of 7 points (M = 16).
+/// As gemvCycles, for warps along rows; fitted to 790 schedules of 11 points (M = 16;
+/// W2, W3, W4).
 double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 3850;         // launch, first bytes
-  constexpr double kRowsDramBytes = 20.8; // per cycle and SM, when all SMs stream
-  constexpr double kPortBytes = 34;       // per cycle into an SM
-  constexpr double kFillBytes = 25;       // per cycle and SM, of X
-  constexpr double kExposed = 0.6;        // of the shorter of streaming and computing
-  constexpr double kSchedulers = 4, kIssueRate = 0.9;
+  constexpr double kFixed = 2330;         // launch, first bytes
+  constexpr double kRowsDramBytes = 27.5; // per cycle and SM, when all SMs stream
+  constexpr double kPortBytes = 39.6;     // per cycle into an SM
+  constexpr double kFillBytes = 29.7;     // per cycle and SM, of X
+  constexpr double kExposed = 0.37;       // of the shorter of streaming and computing
+  constexpr double kSchedulers = 4, kIssueRate = 0.58;
   constexpr double kProduct = 2;    // cycles of an SM's tensor cores for an m16n8k16
-  constexpr double kUnitWait = 505; // latencies of a unit of one warp, besides its instructions
-  constexpr double kItem = 100;
-  constexpr double kExchange = 900;      // from the last sums to Y
-  constexpr double kCluster = 2200;      // its launch, its barrier
-  constexpr double kManyFragments = 1.2; // from 24 tokens on the estimate is too low
+  constexpr double kUnitWait = 587; // latencies of a unit of one warp, besides its instructions
+  constexpr double kAlone = 0.83;   // of the instructions, of a warp that others do not delay
+  constexpr double kItem = 230;
+  constexpr double kExchange = 1390;               // from the last sums to Y
+  constexpr double kCluster = 1910, kMember = 150; // its launch and barrier; for each block
+  constexpr double kThin = 0.8, kThinWarps = 10;   // longer with fewer warps of an SM
+  constexpr double kManyFragments = 1.35;          // from 24 tokens on the estimate is too low
   const TilePlan plan = TilePlan::of(d, s);
   const double sms = t.plannedSmCount();
   const double items = double(plan.items(s)) * std::ceil(tokensOf(d) / s.tileM);
@@ -256,13 +260,15 @@ double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double share = items * double(plan.kTiles) * unitBytes / sms;
   const double stream =
       std::max(share / kRowsDramBytes * pressure(inFlight), (units * unitBytes + x) / kPortBytes);
+  const double thin = 1 + kThin * std::max(0.0, 1 - perSm * s.warps / kThinWarps);
   const double issue = units * instructions / kSchedulers / kIssueRate;
   const double products = units * kProduct * plan.warpSteps * plan.warpNTiles * plan.warpMTiles;
-  const double chain = rounds * std::ceil(slice / s.kWarps) * (instructions + kUnitWait);
+  const double chain = rounds * std::ceil(slice / s.kWarps) * (kAlone * instructions + kUnitWait);
   const double compute = std::max({issue, products, chain});
-  const double cycles = kFixed + std::max(stream, compute) + kExposed * std::min(stream, compute) +
-                        x / kFillBytes + rounds * kItem +
-                        (s.splitK * s.kWarps > 1 ? kExchange : 0) + (s.splitK > 1 ? kCluster : 0);
+  const double cycles = kFixed + thin * std::max(stream, compute) +
+                        kExposed * std::min(stream, compute) + x / kFillBytes + rounds * kItem +
+                        (s.splitK * s.kWarps > 1 ? kExchange : 0) +
+                        (s.splitK > 1 ? kCluster + kMember * s.splitK : 0);
   return cycles * (plan.warpMTiles >= 3 ? kManyFragments : 1);
 }
 
