@@ -58,9 +58,10 @@ CaseData makeData(const QuantizedMatrix &matrix, const LaunchFacts &facts,
   data.ldx = facts.xVector == 16 ? (k + 7) / 8 * 8 : k;
   data.ldy = rows == Rows::Odd ? columns + 3 : columns / 8 * 8 + 16;
   data.yOffset = rows == Rows::Shifted ? 1 : 0;
-  data.x.assign(size_t(m * data.ldx), kPoison);
+  data.xOffset = facts.permutedK > 0 && rows == Rows::Shifted ? 1 : 0;
+  data.x.assign(size_t(data.xOffset + m * data.ldx), kPoison);
   for (int64_t row = 0; row < m; ++row)
-    std::copy_n(dense.begin() + row * k, k, data.x.begin() + row * data.ldx);
+    std::copy_n(dense.begin() + row * k, k, data.x.begin() + data.xOffset + row * data.ldx);
   data.permutedX.resize(size_t(m * facts.permutedK));
   data.y.resize(size_t(data.yOffset + m * data.ldy));
   data.workspace.resize(size_t(facts.workspaceBytes(m)));
@@ -122,19 +123,22 @@ Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts
   return result;
 }
 
-/// As LinearKernel launches it.
+/// As LinearKernel launches it for few rows and for many, but that blocks walk over several lots.
 Report CaseRun::permuteX(bool stopAtFirst) {
   constexpr int64_t kThreads = 512, kColumns = 8 * kThreads; // of a block
   std::fill(data.permutedX.begin(), data.permutedX.end(), kPoison);
   Launch launch;
   Call call = {kernels.permuter, {}, {}};
   call.args.perm = addBuffer(launch, "perm", data.packed.perm, false, false);
-  call.args.x = addBuffer(launch, "x", data.x, false, true);
+  call.args.x = addBuffer(launch, "x", data.x, false, true) + uint64_t(2 * data.xOffset);
+  launch.buffers.back().data += 2 * data.xOffset;
+  launch.buffers.back().bytes -= size_t(2 * data.xOffset);
   call.args.y = addBuffer(launch, "permuted x", data.permutedX, true, true);
   call.args.ldx = data.ldx;
   call.args.ldy = facts.permutedK;
   call.args.m = int32_t(m);
-  launch.grid = {unsigned((facts.permutedK + kColumns - 1) / kColumns), unsigned((m + 1) / 2), 1};
+  const int64_t sharing = runsBackwards(seed) ? 1 : (facts.permutedK + kColumns - 1) / kColumns;
+  launch.grid = {unsigned(sharing), unsigned((m + 7) / 8), 1};
   launch.threads = kThreads;
   launch.sharedBytes = size_t(facts.permuteShared);
   launch.backwards = runsBackwards(seed);

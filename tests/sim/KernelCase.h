@@ -47,6 +47,7 @@ struct CaseData {
   std::vector<uint8_t> workspace;
   int64_t ldx = 0, ldy = 0;
   int64_t yOffset = 0; ///< elements of `y` in front of Y
+  int64_t xOffset = 0; ///< elements of `x` in front of X, where the kernel in front permutes it
 };
 
 /// A kernel with a synthetic layer and m tokens, ready to run any number of times.
