@@ -250,7 +250,7 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
               s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
               s.tileK = tileK, s.stages = stages, s.splitK = splitK, s.unroll = unroll;
               if ((unroll == 1 || d.bits <= kNarrowBits) && ScheduleSpace::check(d, t, s).ok() &&
-                  (warps <= 16 || TilePlan::of(d, s).registers <= comfortable))
+                  ((warps <= 16 && unroll == 1) || TilePlan::of(d, s).registers <= comfortable))
                 found.push_back(s);
             }
       }
