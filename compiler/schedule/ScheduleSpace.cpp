@@ -228,6 +228,9 @@ void appendMma(const Descriptor &d, const Target &t, Schedule s, std::vector<Sch
     }
 }
 
+/// Registers of a thread that its scheduler's warps leave it; plans estimate to about 8.
+int comfortableRegisters(const Schedule &s) { return 512 / ((s.threads() + 127) / 128) - 8; }
+
 /// Appends the legal gemv schedules: for few tokens only.
 void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Schedule> &found) {
   constexpr int64_t kFewTokens = 32;
@@ -241,16 +244,15 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
       for (int warps : {4, 8, 12, 16, 20, 24}) {
         if (warps > 16 && d.bits > kNarrowBits)
           continue; // wider ones wait for memory
-        // What a scheduler's warps share; the estimate is not exact.
         s.warps = s.kWarps = warps;
-        const int comfortable = 512 / ((s.threads() + 127) / 128) - 8;
         for (int stages : {2, 3, 4, 6})
           for (int splitK : {1, 2, 4, 8})
             for (int unroll : {1, 2}) {
               s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
               s.tileK = tileK, s.stages = stages, s.splitK = splitK, s.unroll = unroll;
               if ((unroll == 1 || d.bits <= kNarrowBits) && ScheduleSpace::check(d, t, s).ok() &&
-                  ((warps <= 16 && unroll == 1) || TilePlan::of(d, s).registers <= comfortable))
+                  ((warps <= 16 && unroll == 1) ||
+                   TilePlan::of(d, s).registers <= comfortableRegisters(s)))
                 found.push_back(s);
             }
       }
@@ -276,7 +278,8 @@ void appendRows(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
           for (int splitK : {1, 2, 4, 8})
             for (int stages : {3, 4, 6, 8}) {
               s.tileK = tileK, s.stages = stages, s.splitK = splitK;
-              if (ScheduleSpace::check(d, t, s).ok())
+              if (ScheduleSpace::check(d, t, s).ok() &&
+                  TilePlan::of(d, s).registers <= comfortableRegisters(s))
                 found.push_back(s);
             }
       }

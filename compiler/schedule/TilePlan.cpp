@@ -50,7 +50,8 @@ void planRows(const Descriptor &d, const Schedule &s, int64_t sliceUnits, TilePl
                      alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.splitsBytes);
   const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
   const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 14 : 4);
-  plan.registers = plan.warpNTiles * (plan.warpMTiles * 8 + words) + plan.warpMTiles * 4 + 44;
+  plan.registers = plan.warpNTiles * (plan.warpMTiles * 8 + words) + plan.warpMTiles * 4 + 44 +
+                   (s.xVector == 2 ? 24 : 0); // X is gathered element by element
 }
 
 /// Mirrors gemv_shape of templates/gptqc/weight_stream.cuh.
