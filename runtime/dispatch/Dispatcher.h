@@ -7,10 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "runtime/core/SingleFlight.h"
 #include "runtime/device/DequantizeKernel.h"
 #include "runtime/device/LinearKernel.h"
 #include "runtime/dispatch/KernelStore.h"
-#include "runtime/core/SingleFlight.h"
 
 namespace gptqc {
 
