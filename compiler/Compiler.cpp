@@ -144,6 +144,9 @@ struct Compiler::State {
   std::optional<Schedule> tuned(const Descriptor &descriptor, const Target &target,
                                 const std::optional<Schedule> &schedule) const;
 
+  /// A linear kernel's cubin, where an earlier run of this very build has made it.
+  std::optional<KernelImage> cachedLinear(const KernelRequest &request) const;
+
   Result<KernelImage> compile(const NvrtcRequest &source, const KernelRequest &request,
                               KernelImage image, bool mustNotSpill, CodeKind kind);
 };
@@ -168,6 +171,12 @@ Compiler::State::compileCode(const NvrtcCompiler &compiler, const NvrtcRequest &
   code.source = codeOf(source.source);
   GPTQC_ASSIGN(const std::string key, compiler.buildKey(code));
   return outputs.get(key, [&] { return compiler.compile(source); });
+}
+
+std::optional<KernelImage> Compiler::State::cachedLinear(const KernelRequest &request) const {
+  if (!cache || !versionIdentifiesBuild())
+    return std::nullopt;
+  return cache->findRequest(request);
 }
 
 std::string Compiler::buildId() { return versionBuildId(); }
@@ -238,6 +247,16 @@ Result<Schedule> Compiler::defaultSchedule(const Descriptor &descriptor, const T
 
 namespace {
 
+KernelRequest linearRequest(const Descriptor &descriptor, const Target &target,
+                            const std::optional<Schedule> &schedule) {
+  KernelRequest request;
+  request.descriptor = descriptor.canonical().print();
+  request.target = target.arch();
+  request.schedule = schedule ? schedule->print() : "";
+  request.compilerBuild = Compiler::buildId();
+  return request;
+}
+
 NvrtcRequest sourceRequest(const EmittedKernel &kernel, const Target &target) {
   NvrtcRequest request;
   request.source = kernel.source;
@@ -307,23 +326,22 @@ Result<KernelSource> Compiler::emitKernel(const Descriptor &descriptor, const Ta
 }
 
 Result<std::string> Compiler::codeKey(const Descriptor &descriptor, const Target &target,
-                                      const std::optional<Schedule> &schedule) {
-  GPTQC_ASSIGN(const KernelSource source, emitKernel(descriptor, target, schedule));
-  return target.print() + codeOf(source.text);
+                                      const std::optional<Schedule> &given) {
+  const std::optional<Schedule> schedule = state->tuned(descriptor, target, given);
+  GPTQC_TRY(checkRequest(descriptor, target, schedule));
+  if (state->cachedLinear(linearRequest(descriptor, target, schedule)))
+    return std::string();
+  GPTQC_ASSIGN(const Lowered lowered, lowerToCuda(descriptor, target, schedule));
+  return target.print() + codeOf(lowered.kernel.source);
 }
 
 Result<KernelImage> Compiler::compileLinear(const Descriptor &descriptor, const Target &target,
                                             const std::optional<Schedule> &given, CodeKind kind) {
   const std::optional<Schedule> schedule = state->tuned(descriptor, target, given);
   GPTQC_TRY(checkRequest(descriptor, target, schedule));
-  KernelRequest request;
-  request.descriptor = descriptor.canonical().print();
-  request.target = target.arch();
-  request.schedule = schedule ? schedule->print() : "";
-  request.compilerBuild = buildId();
-
-  if (state->cache && kind == CodeKind::Cubin && versionIdentifiesBuild())
-    if (std::optional<KernelImage> found = state->cache->findRequest(request)) {
+  const KernelRequest request = linearRequest(descriptor, target, schedule);
+  if (kind == CodeKind::Cubin)
+    if (std::optional<KernelImage> found = state->cachedLinear(request)) {
       state->log.event(Topic::Cache, "hit {}", request.print());
       return *found;
     }

@@ -81,7 +81,8 @@ public:
                                     CodeKind kind = CodeKind::Cubin);
 
   /// Equal for kernels of the same CUDA C++ text and target, which differ in their ranges of M. Of
-  /// those, and at about the same time, only one is compiled. Needs no NVRTC.
+  /// those, and at about the same time, only one is compiled. Empty for a kernel that compileLinear
+  /// takes from the cache. Needs no NVRTC.
   Result<std::string> codeKey(const Descriptor &descriptor, const Target &target,
                               const std::optional<Schedule> &schedule);
 

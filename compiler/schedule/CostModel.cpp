@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "compiler/schedule/TilePlan.h"
+#include "compiler/schedule/WgmmaCost.h"
 
 namespace gptqc {
 
@@ -21,6 +22,7 @@ constexpr double kFriction = 2.8;            // of an mma k loop; measured, H200
 constexpr double kMmaExposed = 0.6;          // of the shorter of dequantizing and multiplying
 constexpr double kHidingWarps = 8;           // of an SM; fewer leave latencies bare
 constexpr double kBare = 1.15;
+constexpr double kBesideWgmma = 1.25;      // of more than 32 tokens, where wgmma competes
 constexpr double kSimtCyclesPerTerm = 4;   // of one thread, dequantization included
 constexpr int kComfortableRegisters = 160; // of the estimate; above it ptxas may spill
 constexpr int64_t kUnboundedTokens = 16384;
@@ -114,7 +116,9 @@ double mmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   // Before sm_80 the loads in flight are in registers too.
   const int registers = plan.registers + (t.hasCpAsync() ? 0 : 40);
   const double spills = registers > kComfortableRegisters ? 4 : 1;
-  return kLaunchCycles + grid.waves * (kMemoryLatency + kFriction * kLoop + epilogue) * spills;
+  const double beside = t.hasWgmma() && !d.grouped() && tokensOf(d) > 32 ? kBesideWgmma : 1;
+  return (kLaunchCycles + grid.waves * (kMemoryLatency + kFriction * kLoop + epilogue) * spills) *
+         beside;
 }
 
 /// Warp instructions of one k16 step of an n16 tile, less the products.
@@ -227,23 +231,24 @@ double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
          chunks * plan.warpNTiles * (6 + 5 * plan.warpMTiles);
 }
 
-/// As gemvCycles, for warps along rows; fitted to 790 schedules of 11 points (M = 16;
-/// W2, W3, W4).
+/// As gemvCycles, for warps along rows; fitted to 790 schedules of 11 points (M = 16; W2, W3, W4),
+/// then, with wgmma's constants, to the choices at 100 points.
 double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kFixed = 2330;         // launch, first bytes
-  constexpr double kRowsDramBytes = 27.5; // per cycle and SM, when all SMs stream
+  constexpr double kRowsDramBytes = 23.4; // per cycle and SM, when all SMs stream
   constexpr double kPortBytes = 39.6;     // per cycle into an SM
   constexpr double kFillBytes = 29.7;     // per cycle and SM, of X
   constexpr double kExposed = 0.37;       // of the shorter of streaming and computing
   constexpr double kSchedulers = 4, kIssueRate = 0.58;
   constexpr double kProduct = 2;    // cycles of an SM's tensor cores for an m16n8k16
-  constexpr double kUnitWait = 587; // latencies of a unit of one warp, besides its instructions
+  constexpr double kUnitWait = 675; // latencies of a unit of one warp, besides its instructions
   constexpr double kAlone = 0.83;   // of the instructions, of a warp that others do not delay
   constexpr double kItem = 230;
   constexpr double kExchange = 1390;               // from the last sums to Y
   constexpr double kCluster = 1910, kMember = 150; // its launch and barrier; for each block
-  constexpr double kThin = 0.8, kThinWarps = 10;   // longer with fewer warps of an SM
+  constexpr double kThin = 0.8, kThinWarps = 11.5; // longer with fewer warps of an SM
   constexpr double kManyFragments = 1.35;          // from 24 tokens on the estimate is too low
+  constexpr double kGatherLatency = 4500, kGatherElement = 10; // as gemv's; cycles of a warp
   const TilePlan plan = TilePlan::of(d, s);
   const double sms = t.plannedSmCount();
   const double items = double(plan.items(s)) * std::ceil(tokensOf(d) / s.tileM);
@@ -265,84 +270,15 @@ double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   const double products = units * kProduct * plan.warpSteps * plan.warpNTiles * plan.warpMTiles;
   const double chain = rounds * std::ceil(slice / s.kWarps) * (kAlone * instructions + kUnitWait);
   const double compute = std::max({issue, products, chain});
+  const double fill = s.xVector == 2
+                          ? kGatherLatency + kGatherElement * double(d.k) / s.splitK / s.warps *
+                                                 std::min<double>(s.tileM, tokensOf(d))
+                          : x / kFillBytes;
   const double cycles = kFixed + thin * std::max(stream, compute) +
-                        kExposed * std::min(stream, compute) + x / kFillBytes + rounds * kItem +
+                        kExposed * std::min(stream, compute) + fill + rounds * kItem +
                         (s.splitK * s.kWarps > 1 ? kExchange : 0) +
                         (s.splitK > 1 ? kCluster + kMember * s.splitK : 0);
   return cycles * (plan.warpMTiles >= 3 ? kManyFragments : 1);
-}
-
-/// What 64 rows x 64 columns of k take of an SM beside their products: dequantizing, and what
-/// comes with each round.
-double wgmmaDequantize(const Descriptor &d, const TilePlan &plan) {
-  const double round = 240.0 / plan.warpSteps;
-  const double scales = d.scales == d.act ? 1.0 : d.act == DType::BF16 ? 1.3 : 1.6;
-  return (95 * (0.8 + 0.05 * d.bits + (d.sym ? 0 : 0.1)) + round) * scales;
-}
-
-/// How the kernel shares the items: rounds in which all warpgroups along the rows have work, and
-/// how many of a block have some in the last one (0: there is none).
-struct WgmmaRounds {
-  double whole = 0, last = 0;
-};
-WgmmaRounds wgmmaRounds(const Schedule &s, double items, double clusters, double tokenBlocks) {
-  if (s.splitK * s.kWarps > 1)
-    return {std::ceil(items / clusters), 0};
-  const int warpgroups = s.warps / 4;
-  const double groups = warpgroups, whole = std::floor(items / clusters);
-  double last = std::ceil((items - whole * clusters) * groups / clusters);
-  while (tokenBlocks > 1 && last > 0 && std::fmod(groups, last) != 0)
-    ++last;
-  return {whole, last};
-}
-
-/// Fitted to measurements on an H200: 64 rows x 64 columns of k cost the tensor cores about 2
-/// cycles a token, beside which little else is issued, and a warpgroup's chain of waits takes its
-/// time however few there are.
-double wgmmaCycles(const Descriptor &d, const Target &t, const Schedule &s) {
-  constexpr double kFixed = 5000;   // launch, first bytes of X
-  constexpr double kPortBytes = 48; // per cycle into an SM, whoever loads
-  // Of every 32 bytes from L2: they delay others, and take power from the tensor cores.
-  constexpr double kDisturb = 0.1;
-  constexpr double kShallow = 20; // for each slot of X that a warpgroup has less than so many
-  constexpr double kDeep = 8;
-  constexpr double kWrap = 15;      // of each block, where the ring may wrap within a round
-  constexpr double kChain = 400;    // of a warpgroup, less its products
-  constexpr double kMulticast = 30; // of a block's slot of X, to be free in all blocks
-  constexpr double kItem = 1500, kOutputs = 8;
-  constexpr double kExchange = 200, kRefill = 4300;
-  const TilePlan plan = TilePlan::of(d, s);
-  const int cluster = s.splitK * s.multicast, shares = s.splitK * s.kWarps;
-  const bool exchanges = shares > 1;
-  const double tokenBlocks = std::ceil(tokensOf(d) / s.tileM);
-  const double items = std::ceil(double(plan.layout.paddedN) / s.tileN / s.multicast) * tokenBlocks;
-  // Pairs fit everywhere; larger clusters leave SMs of a cluster's neighborhood over.
-  const double clusters = std::floor(t.plannedSmCount() * (cluster > 2 ? 0.91 : 1.0) / cluster);
-  const WgmmaRounds rounds = wgmmaRounds(s, items, clusters, tokenBlocks);
-  const double blocks = std::ceil(double(plan.kTiles) / s.splitK) * s.tileK / 64;
-  const double fragment = std::max(2.35 * s.tileM, wgmmaDequantize(d, plan) + 1.9 * s.tileM);
-  const double weights = 64.0 * 8 * d.bits * plan.warpNTiles, x = double(plan.activationBytes);
-  const double shallow = kShallow * std::max(0.0, kDeep - double(s.stages) / s.kWarps) *
-                             std::min(1.0, 128.0 / s.tileM) +
-                         (s.stages * 64 % s.tileK == 0 ? 0 : kWrap);
-  // A 64-column block of so many warpgroups; those along k take theirs side by side.
-  const auto block = [&](double groups) {
-    const double rows = groups / s.kWarps;
-    const double chain = kChain + 2.0 * s.tileM + (plan.warpNTiles - 1) * fragment;
-    return std::max({fragment * plan.warpNTiles * rows, chain / s.kWarps,
-                     (weights * rows + x) / kPortBytes}) +
-           kDisturb * (weights * rows + x / s.multicast) / 32 + shallow +
-           kMulticast * (s.multicast - 1);
-  };
-  const double outputs = double(s.tileN) * s.tileM;
-  const double exchange =
-      exchanges ? kExchange * shares + outputs / 8 * std::max(1.0, shares / 2.0) : 0;
-  const double ends = kItem + outputs / kOutputs + exchange;
-  const double refill = exchanges ? (rounds.whole - 1) * kRefill : 0; // blocks of one item each
-  const int warpgroups = s.warps / 4;
-  const double all = rounds.whole * (blocks * block(warpgroups) + ends);
-  const double rest = rounds.last > 0 ? blocks * block(rounds.last) + ends : 0;
-  return kFixed + (cluster - 1) * 900 + refill + all + rest;
 }
 
 double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
@@ -369,7 +305,7 @@ double CostModel::cycles(const Descriptor &d, const Target &t, const Schedule &s
   case Family::Mma:
     return mmaCycles(d, t, s) + permuteCycles(d, t, s);
   case Family::Wgmma:
-    return wgmmaCycles(d, t, s) + permuteCycles(d, t, s);
+    return wgmmaCycles(d, t, s, tokensOf(d)) + permuteCycles(d, t, s);
   default:
     return simtCycles(d, t, s);
   }

@@ -251,7 +251,7 @@ void appendGemv(const Descriptor &d, const Target &t, Schedule s, std::vector<Sc
               s.tileN = 16 * tiles * (d.siluMul ? 2 : 1);
               s.tileK = tileK, s.stages = stages, s.splitK = splitK, s.unroll = unroll;
               if ((unroll == 1 || d.bits <= kNarrowBits) && ScheduleSpace::check(d, t, s).ok() &&
-                  ((warps <= 16 && unroll == 1) ||
+                  ((warps <= 16 && tiles < 4 && unroll == 1) ||
                    TilePlan::of(d, s).registers <= comfortableRegisters(s)))
                 found.push_back(s);
             }

@@ -90,6 +90,15 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
                    (chunks - 1) * (nTiles * (plan.warpMTiles * 4 + words / 2) + fragments);
 }
 
+/// Mirrors wgmma_plan::scales_sums of templates/gptqc/wgmma_plan.cuh.
+bool scalesSums(const Descriptor &d, const Schedule &s, const TilePlan &plan) {
+  const int consumers = s.warps / 4, groupSteps = plan.groupSteps;
+  const int room = consumers <= 2 ? 64 : consumers == 3 ? 48 : 32;
+  return groupSteps > 0 && groupSteps % 4 == 0 && plan.layout.paddedGroups > 1 &&
+         plan.warpSteps % groupSteps == 0 && plan.layout.paddedK % s.tileK == 0 &&
+         s.tileM < (d.scales == d.act ? 8 : 16) * groupSteps && plan.warpNTiles * s.tileM <= room;
+}
+
 /// Mirrors wgmma_plan of templates/gptqc/wgmma_plan.cuh; the ring of weights takes the shared
 /// memory that the rest leaves.
 void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
@@ -129,7 +138,9 @@ void planWgmma(const Descriptor &d, const Schedule &s, TilePlan &plan) {
                        : planes == 2 ? (plan.warpNTiles > 1 ? 13 : 6)
                                      : (d.bits == 8 ? 2 : 0);
   const int temporaries = ofPlanes + (d.act == DType::F16 ? 0 : planes == 1 ? 8 : 24);
-  plan.registers = plan.warpNTiles * (s.tileM / 2 + 32 + d.bits + scales + temporaries) +
+  plan.scalesSums = scalesSums(d, s, plan);
+  const int sums = s.tileM / 2 * (plan.scalesSums ? 2 : 1);
+  plan.registers = plan.warpNTiles * (sums + 32 + d.bits + scales + temporaries) +
                    (!d.sym && consumers == 4 ? 34 : 30) + (s.splitK * s.kWarps > 2 ? 8 : 0);
   // Two fragments whose zero points change within a unit: seen to spill with several planes.
   if (!d.sym && planes > 1 && plan.warpNTiles > 1 && plan.scaleRows > 1)

@@ -34,6 +34,7 @@ struct TilePlan {
   int64_t splitsBytes = 0;     ///< gemv: where blocks of a cluster, or k warps, add their sums up
   int xRows = 0;               ///< gemv: most tokens of a block
   int weightStages = 0;        ///< wgmma: slots of a warp's ring of weights
+  bool scalesSums = false;     ///< wgmma: scales of groups multiply sums, not weights
   int registers = 0;           ///< estimate per thread
 
   static TilePlan of(const Descriptor &descriptor, const Schedule &schedule);

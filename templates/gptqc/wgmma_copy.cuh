@@ -13,10 +13,11 @@ namespace gptqc {
 /// Makes the ring of X; one lane. wgmma_begin publishes it.
 template <typename layer, typename tile>
 GPTQC_DEVICE void wgmma_make_ring(const wgmma_ring<layer, tile> &ring) {
-  for (int i = 0; i < tile::stages; ++i) {
+  using plan = wgmma_plan<layer, tile>;
+  for (int i = 0; i < plan::x_slots; ++i) {
     mbarrier_init(ring.full(i), 1);
     // Each warp that reads a slot arrives: nothing else keeps the warps of a warpgroup together.
-    mbarrier_init(ring.empty(i), wgmma_plan<layer, tile>::n_groups * 4 * tile::multicast);
+    mbarrier_init(ring.empty(i), plan::n_groups * 4 * tile::multicast);
   }
   mbarrier_fence_init();
 }
@@ -38,9 +39,9 @@ template <typename layer, typename tile> GPTQC_DEVICE void wgmma_begin(bool feed
     named_barrier_sync(1, wgmma_plan<layer, tile>::threads);
 }
 
-/// Fills the ring of X for all items of the block, one slot of [m][64] after another; one lane. `x`
-/// maps [M][K] in boxes of [m / multicast][64] with the 128-byte swizzle; what lies outside reads
-/// as zero.
+/// Fills the ring of X for all items of the block, slot by slot of x_blocks x [m][64]; one lane.
+/// `x` maps [M][K] in boxes of [m / multicast][64] with the 128-byte swizzle; what lies outside
+/// reads as zero.
 template <typename layer, typename tile>
 GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const linear_args &args,
                                   const tensor_map &x) {
@@ -53,19 +54,22 @@ GPTQC_DEVICE void wgmma_fill_ring(const wgmma_ring<layer, tile> &ring, const lin
   const int first = first_k_tile<layer, tile>(at::split()) * (tile::k / 64);
   const int last = last_k_tile<layer, tile>(at::split()) * (tile::k / 64);
   const int items = wgmma_items<layer, tile>(args);
-  ring_cursor<tile::stages> cursor;
+  ring_cursor<plan::x_slots> cursor;
   await_predecessors();
   for (int item = first_item<tile>(); item < items; item += item_step<tile>()) {
     const int m = wgmma_item<layer, tile>(args, item, 0).block_m * tile::m + first_row;
-    for (int block = first; block < last; ++block) {
+    for (int block = first; block < last; block += plan::x_blocks) {
       u8 *to = ring.slot(cursor.slot) + first_row * 128;
       mbarrier *full = ring.full(cursor.slot);
       mbarrier_wait(ring.empty(cursor.slot), cursor.parity ^ 1);
-      mbarrier_arrive_expect(full, plan::x_stage_bytes);
-      if constexpr (tile::multicast > 1)
-        tma_load_2d_multicast(to, x, block * 64, m, full, blocks);
-      else
-        tma_load_2d(to, x, block * 64, m, full);
+      mbarrier_arrive_expect(full, plan::x_slot_bytes);
+#pragma unroll 2 // a loop waits until the copy engine has its operands; registers are few
+      for (int i = 0; i < plan::x_blocks; ++i, to += plan::x_block_bytes) {
+        if constexpr (tile::multicast > 1)
+          tma_load_2d_multicast(to, x, (block + i) * 64, m, full, blocks);
+        else
+          tma_load_2d(to, x, (block + i) * 64, m, full);
+      }
       cursor.advance();
     }
   }

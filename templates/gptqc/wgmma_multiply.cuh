@@ -18,8 +18,9 @@ template <> struct wgmma_type<f16> {
     return pack_f16x2(low, high);
   }
   template <int n>
-  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b) {
-    wgmma_f16<n>(d, a, b, true);
+  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b,
+                                                  bool accumulate) {
+    wgmma_f16<n>(d, a, b, accumulate);
   }
 };
 template <> struct wgmma_type<bf16> {
@@ -27,8 +28,9 @@ template <> struct wgmma_type<bf16> {
     return pack_bf16x2(low, high);
   }
   template <int n>
-  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b) {
-    wgmma_bf16<n>(d, a, b, true);
+  static __device__ __forceinline__ void multiply(float (&d)[n / 2], const u32 (&a)[4], u64 b,
+                                                  bool accumulate) {
+    wgmma_bf16<n>(d, a, b, accumulate);
   }
 };
 
@@ -66,8 +68,8 @@ template <> struct fragment_scale<bf16, f16> {
 };
 #endif
 
-/// One scale for all of k multiplies the sums. Rounded into the weights it would shift all of a
-/// row's products alike, and the errors would add up.
+/// A scale that multiplies sums. One scale for all of k must: rounded into the weights it would
+/// shift all of a row's products alike, and the errors would add up.
 template <typename scale> struct late_scale {
   using prepared = float;
   static __device__ __forceinline__ prepared prepare(u16 bits) { return scale::to_float(bits); }
@@ -90,24 +92,29 @@ template <typename layer, typename tile> struct wgmma_consumer {
   /// Whether the four steps of a block always share their scales.
   static constexpr bool one_row = !layer::ragged && layer::group_steps % 4 == 0;
   static constexpr int rows = one_row ? 1 : 4;
+  static constexpr int unit_slots = plan::unit_blocks / plan::x_blocks; // of X
   static constexpr bool scales_late = !layer::ragged && layer::padded_groups == 1;
-  using scaling = typename either<scales_late, late_scale<typename layer::scale>,
-                                  fragment_scale<act, typename layer::scale>>::type;
+  using scaling =
+      typename either<scales_late || plan::scales_sums, late_scale<typename layer::scale>,
+                      fragment_scale<act, typename layer::scale>>::type;
   wgmma_ring<layer, tile> ring;
   wgmma_stream<layer, tile> stream;
-  ring_cursor<tile::stages> x; // the next block of k of this warpgroup
-  int used;                    // slot of X that the block before read, -1 at first
-  int item;                    // the next one
-  int begin;                   // first round of the current one
+  ring_cursor<plan::x_slots> x; // the slot of this warpgroup's next block of k
+  int used;                     // the slot before, -1 at first
+  int item;                     // the next one
+  int begin;                    // first round of the current one
   weight_words<layer::bits, 4> words[plan::fragments];
   typename scaling::prepared scales[plan::fragments][rows][2]; // of rows r and r + 8
   u32 zeros[plan::fragments][rows][2];
   u32 a[2][plan::fragments][4][4];
+  // If scales multiply sums: those of the group, and its scales.
+  float parts[plan::fragments][plan::scales_sums ? tile::m / 2 : 1];
+  float part_scales[plan::fragments][2];
 
   /// Waits for the ring of X to exist when the stream of weights has started.
   __device__ __forceinline__ wgmma_consumer(u8 *shared, const linear_args &args)
       : ring(shared), stream(shared, args), used(-1), item(first_item<tile>()) {
-    x.advance(stream.k_group * plan::unit_blocks);
+    x.advance(stream.k_group * unit_slots);
     wgmma_begin<layer, tile>(false);
   }
 
@@ -166,15 +173,19 @@ template <typename layer, typename tile> struct wgmma_consumer {
     }
   }
 
-  /// The slot of block `i` of the round, where slots that no round wraps in are an offset.
+  /// The slot of X of block `i` of the round, where slots that no round wraps in are an offset.
   __device__ __forceinline__ int slot_of(int i) const {
-    return plan::whole_rounds ? x.slot + i : x.slot;
+    return plan::whole_rounds ? x.slot + i / plan::x_blocks : x.slot;
   }
-  /// To the next block, behind block `i` of the round.
+  /// Whether block `i` of the round is the last one of its slot of X.
+  static __device__ __forceinline__ constexpr bool ends_slot(int i) {
+    return (i + 1) % plan::x_blocks == 0;
+  }
+  /// To the next slot, behind the last block `i` of one.
   __device__ __forceinline__ void advance_x(int i) {
-    constexpr int others = (plan::k_groups - 1) * plan::unit_blocks;
+    constexpr int others = (plan::k_groups - 1) * unit_slots;
     if (i == plan::unit_blocks - 1)
-      x.advance((plan::whole_rounds ? plan::unit_blocks : 1) + others);
+      x.advance((plan::whole_rounds ? unit_slots : 1) + others);
     else if (!plan::whole_rounds)
       x.advance();
   }
@@ -190,6 +201,7 @@ template <typename layer, typename tile> struct wgmma_consumer {
       return;
     }
     load_block(args, stream.first, 0);
+    next_group();
 #pragma unroll
     for (int s = 0; s < 4; ++s)
       dequantize_step(a[0], s);
@@ -198,41 +210,84 @@ template <typename layer, typename tile> struct wgmma_consumer {
 
   __device__ __forceinline__ void pass_x() {
     for (int kt = stream.first; kt < stream.last; ++kt)
-      for (int i = 0; i < plan::unit_blocks; ++i) {
+      for (int i = plan::x_blocks - 1; i < plan::unit_blocks; i += plan::x_blocks) {
         mbarrier_wait(ring.full(slot_of(i)), x.parity);
         release_x(slot_of(i));
         advance_x(i);
       }
   }
 
-  /// sums[f] += W X for the unit of round `kt`; `last` ends the item's rounds. Returns with
-  /// products in flight.
+  /// Whether block `i` of a round, which has whole groups, is the last one of its group.
+  static __device__ __forceinline__ constexpr bool ends_group(int i) {
+    return (i + 1) * 4 % max_of(1, layer::group_steps) == 0;
+  }
+  /// Keeps the scales that were read last: those of the block behind the one in flight.
+  __device__ __forceinline__ void next_group() {
+    if constexpr (plan::scales_sums) {
+#pragma unroll
+      for (int f = 0; f < plan::fragments; ++f)
+        part_scales[f][0] = scales[f][0][0], part_scales[f][1] = scales[f][0][1];
+    }
+  }
+  /// Waits for the products of a group and adds their scaled sums.
+  __device__ __forceinline__ void add_group(float (&sums)[plan::fragments][tile::m / 2]) {
+    wgmma_wait<0>();
+#pragma unroll
+    for (int f = 0; f < plan::fragments; ++f) {
+      wgmma_pin(parts[f]);
+#pragma unroll
+      for (int i = 0; i < tile::m / 2; ++i)
+        sums[f][i] += part_scales[f][i % 4 / 2] * parts[f][i];
+    }
+    next_group();
+  }
+
+  /// Starts the products of block `i` of a round with the X that `b` describes.
+  __device__ __forceinline__ void start_products(float (&sums)[plan::fragments][tile::m / 2], int i,
+                                                 u64 b) {
+#pragma unroll
+    for (int s = 0; s < 4; ++s)
+#pragma unroll
+      for (int f = 0; f < plan::fragments; ++f) {
+        const u32(&weights)[4] = a[i & 1][f][s];
+        if constexpr (plan::scales_sums) {
+          const bool begins = s == 0 && ends_group(i - 1);
+          wgmma_type<act>::template multiply<tile::m>(parts[f], weights, b + 2 * s, !begins);
+        } else {
+          wgmma_type<act>::template multiply<tile::m>(sums[f], weights, b + 2 * s, true);
+        }
+      }
+  }
+
+  /// sums[f] += W X for the unit of round `kt`. May return with products in flight.
   __device__ __forceinline__ void round(float (&sums)[plan::fragments][tile::m / 2],
                                         const linear_args &args, int kt) {
     u64 b = wgmma_descriptor(ring.slot(x.slot));
 #pragma unroll
     for (int i = 0; i < plan::unit_blocks; ++i) {
       const int slot = slot_of(i);
-      mbarrier_wait(ring.full(slot), x.parity);
+      const bool opens_slot = i % plan::x_blocks == 0;
+      if (opens_slot)
+        mbarrier_wait(ring.full(slot), x.parity);
       wgmma_fence();
-#pragma unroll
-      for (int s = 0; s < 4; ++s)
-#pragma unroll
-        for (int f = 0; f < plan::fragments; ++f)
-          wgmma_type<act>::template multiply<tile::m>(sums[f], a[i & 1][f][s], b + 2 * s);
+      start_products(sums, i, b);
       wgmma_commit();
       wgmma_wait<1>(); // the block before: its fragments are free
 #pragma unroll
       for (int s = 0; s < 4; ++s)
         dequantize_step(a[(i + 1) & 1], s);
-      if (i > 0 || used >= 0)
+      if (opens_slot && (i > 0 || used >= 0))
         release_x(used);
       used = slot;
-      advance_x(i);
-      if (plan::whole_rounds)
-        b += plan::x_stage_bytes / 16;
+      if (ends_slot(i))
+        advance_x(i);
+      if (plan::whole_rounds || !ends_slot(i))
+        b += plan::x_block_bytes / 16;
       else if (i + 1 < plan::unit_blocks)
         b = wgmma_descriptor(ring.slot(x.slot));
+      if constexpr (plan::scales_sums)
+        if (ends_group(i))
+          add_group(sums);
       if (i + 2 < plan::unit_blocks)
         load_block(args, kt, i + 2);
       else if (kt + 1 < stream.last)

@@ -7,7 +7,7 @@
 //   n, m          rows and tokens of a block's tile; a wgmma spans all m tokens
 //   k             packed k that the consumers take in one round, k / k_warps each
 //   n_warps, k_warps  4 x the consumer warpgroups along rows; consumer warpgroups along k
-//   stages        slots of the ring of X, 64 columns of k each
+//   stages        blocks of k that the ring of X holds
 //   weight_stages slots of a warp's ring of weights
 //   split_k       blocks of a cluster that share a tile, each with its part of k
 //   multicast     blocks of a cluster with the same tokens and k, each loading a part of X for all
@@ -33,6 +33,21 @@ GPTQC_DEVICE constexpr int round_up(int value, int unit) {
   return (value + unit - 1) / unit * unit;
 }
 
+/// Whether a and b are one type.
+template <typename a, typename b> constexpr bool same_type = false;
+template <typename a> constexpr bool same_type<a, a> = true;
+
+/// Blocks of k that a slot of X holds, which is waited for and given back as a whole: a warpgroup's
+/// of a round, fewer where it has less than three such slots. From 128 tokens on the tensor cores
+/// bind, not the instructions that this saves, and single blocks keep more of X in flight.
+GPTQC_DEVICE constexpr int blocks_of_slot(int unit_blocks, int stages, int k_groups, int m) {
+  int blocks = m < 128 ? unit_blocks : 1;
+  while (unit_blocks % blocks != 0 || stages % blocks != 0 ||
+         (blocks > 1 && stages < 3 * blocks * k_groups))
+    --blocks;
+  return blocks;
+}
+
 /// The tile of one n16 tile of a unit, in the terms of tile.cuh.
 template <typename tile> struct wgmma_unit {
   static constexpr int n = 16, m = 8, k = tile::k / tile::k_warps;
@@ -54,6 +69,17 @@ template <typename layer, typename tile> struct wgmma_plan {
   static constexpr int share_tiles = (m_tiles + shares - 1) / shares; // m8 tiles that one adds up
   // Whether a round's slots of X follow each other: then the ring wraps between rounds only.
   static constexpr bool whole_rounds = tile::stages % (tile::k / 64) == 0;
+  static constexpr int x_blocks = blocks_of_slot(unit_blocks, tile::stages, k_groups, tile::m);
+  static constexpr int x_slots = tile::stages / x_blocks;
+
+  // Whether a group's scale multiplies the sums of its products, in fp32, and not its weights:
+  // where that takes fewer instructions, and registers suffice for two sums.
+  static constexpr bool packed_scaling = same_type<typename layer::act, typename layer::scale>;
+  static constexpr int sums_room = consumers <= 2 ? 64 : consumers == 3 ? 48 : 32; // tokens
+  static constexpr bool scales_sums =
+      !layer::ragged && layer::group_steps % 4 == 0 && layer::padded_groups > 1 &&
+      unit_blocks * 4 % max_of(1, layer::group_steps) == 0 && layer::padded_k % tile::k == 0 &&
+      (tile::m < (packed_scaling ? 8 : 16) * layer::group_steps) && fragments *tile::m <= sums_room;
 
   // A unit of one fragment: planes, scales, zero points.
   static constexpr int scale_rows =
@@ -64,15 +90,16 @@ template <typename layer, typename tile> struct wgmma_plan {
 
   // Shared memory: X, weights, staging of the epilogue, barriers; the exchange of partial sums
   // overlays the rings.
-  static constexpr int x_stage_bytes = tile::m * 128;
-  static constexpr int weights_at = tile::stages * x_stage_bytes;
+  static constexpr int x_block_bytes = tile::m * 128;
+  static constexpr int x_slot_bytes = x_blocks * x_block_bytes;
+  static constexpr int weights_at = x_slots * x_slot_bytes;
   static constexpr int warp_ring_bytes = tile::weight_stages * fragments * unit_bytes;
   static constexpr int rings_end = weights_at + consumers * 4 * warp_ring_bytes;
   static constexpr int exchange_bytes = shares > 1 ? consumers * fragments * m_tiles * 2048 : 0;
   static constexpr int staging_at = round_up(max_of(rings_end, exchange_bytes), 128);
   static constexpr int staging_bytes = 32 * 32 + 2 * 64; // of a warp: 32 tokens of 16 rows
   static constexpr int barriers_at = staging_at + consumers * 4 * staging_bytes;
-  static constexpr int shared_bytes = barriers_at + 16 * tile::stages;
+  static constexpr int shared_bytes = barriers_at + 16 * x_slots;
 
   // Rows: n16 tiles of one part, then items along the rows.
   static constexpr int part_tiles = (int)(layer::padded_n / layer::parts / 16);
@@ -107,11 +134,11 @@ template <typename layer, typename tile> struct wgmma_ring {
   u8 *base;
 
   __device__ __forceinline__ explicit wgmma_ring(u8 *shared) : base(shared) {}
-  __device__ __forceinline__ u8 *slot(int s) const { return base + s * plan::x_stage_bytes; }
+  __device__ __forceinline__ u8 *slot(int s) const { return base + s * plan::x_slot_bytes; }
   __device__ __forceinline__ mbarrier *full(int s) const {
     return (mbarrier *)(base + plan::barriers_at) + s;
   }
-  __device__ __forceinline__ mbarrier *empty(int s) const { return full(tile::stages + s); }
+  __device__ __forceinline__ mbarrier *empty(int s) const { return full(plan::x_slots + s); }
 };
 
 /// Where a block stands in its cluster.
