@@ -21,14 +21,16 @@ if(GPTQC_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
-  # With clang the fuzz targets get libFuzzer, and everything the coverage that guides it.
+  # With clang the fuzz targets get libFuzzer, and what they link the coverage that guides it; tests and inner
+  # loops do without (GPTQC_NO_COVERAGE).
   include(CheckCXXSourceCompiles)
   set(CMAKE_REQUIRED_FLAGS -fsanitize=fuzzer,address)
   check_cxx_source_compiles("extern \"C\" int LLVMFuzzerTestOneInput(const char *, unsigned long) { return 0; }"
                             GPTQC_LIBFUZZER)
   unset(CMAKE_REQUIRED_FLAGS)
-  if(GPTQC_LIBFUZZER)
+  if(GPTQC_LIBFUZZER AND GPTQC_TEST_TREE MATCHES "^(asan|all)$")
     add_compile_options(-fsanitize=fuzzer-no-link)
+    set(GPTQC_NO_COVERAGE -fno-sanitize=fuzzer-no-link)
   endif()
   if(CMAKE_CXX_COMPILER_ID MATCHES "Clang") # libraries opened at run time name the types of their parameters themselves
     add_compile_options(-fno-sanitize=function)
@@ -53,6 +55,13 @@ macro(gptqc_option_with_package name text package)
     message(FATAL_ERROR "${name} needs ${package}: run scripts/setup.sh, or pass -D${name}=OFF")
   endif()
 endmacro()
+
+# gptqc_optimize_sanitized(HOW FILE...): inner loops of tests, too slow where nothing is optimized; HOW: -O1 or -O2.
+function(gptqc_optimize_sanitized how)
+  if(GPTQC_SANITIZE)
+    set_source_files_properties(${ARGN} PROPERTIES COMPILE_OPTIONS ${how} SKIP_PRECOMPILE_HEADERS ON)
+  endif()
+endfunction()
 
 # Declares gptqc_fmt: fmt inside our binaries, compiled once where Fmt.cpp knows the version, else header-only.
 function(gptqc_fmt_library)
@@ -105,7 +114,7 @@ function(gptqc_test name)
   # Fields that a designated initializer leaves out have defaults. Test programs are compiled for build
   # time, what they test as it ships.
   target_compile_options(${name} PRIVATE -Wno-missing-field-initializers
-                                         $<$<CONFIG:Release>:-O1>)
+                                         $<$<CONFIG:Release>:-O1> ${GPTQC_NO_COVERAGE})
   target_compile_definitions(${name} PRIVATE GPTQC_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
                                              GPTQC_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND ${name})

@@ -37,7 +37,7 @@ function(gptqc_pch_owner kind out)
     target_compile_options(${owner} PRIVATE -fPIE)
   endif()
   if(kind STREQUAL "tests")
-    target_compile_options(${owner} PRIVATE $<$<CONFIG:Release>:-O1>) # as gptqc_test does
+    target_compile_options(${owner} PRIVATE $<$<CONFIG:Release>:-O1> ${GPTQC_NO_COVERAGE}) # as gptqc_test does
     target_link_libraries(${owner} PRIVATE GTest::gtest)
   elseif(kind STREQUAL "cli")
     target_link_libraries(${owner} PRIVATE CLI11::CLI11)

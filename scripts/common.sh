@@ -57,12 +57,12 @@ clang_with_sanitizers() {
   return 1
 }
 
-# configure PRESET: cmake with what set-up found. The asan tree prefers clang: it compiles instrumented code in half
+# configure PRESET: cmake with what set-up found. The asan trees prefer clang: it compiles instrumented code in half
 # the time, and has libFuzzer.
 configure() {
   local arguments cxx
   mapfile -t arguments < <(setup_arguments)
-  if [ "$1" = asan ] && cxx=$(clang_with_sanitizers); then
+  if [[ "$1" = asan* ]] && cxx=$(clang_with_sanitizers); then
     local -x CC=${cxx/clang++/clang} CXX=$cxx
   fi
   quiet "build/$1.configure.log" cmake --preset "$1" "${arguments[@]}"

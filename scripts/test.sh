@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Set-up, build, and the tests that need no GPU, but for the minutes of `ctest -L quality`: the release tree
-# (compiler, tools, NVRTC), then the runtime under AddressSanitizer and UBSan, then short runs of the fuzzers.
+# (compiler, tools, NVRTC), then the runtime, the simulated GPU and the compiler's IR under AddressSanitizer and UBSan,
+# then short runs of the fuzzers.
 #
 #   scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 . scripts/common.sh
 
-setup=yes fuzz=yes trees=(release asan)
+setup=yes fuzz=yes trees=(release asan asan-mlir)
 for argument in "$@"; do
   case $argument in
   --no-setup) setup=no ;;
   --no-release) trees=("${trees[@]/release/}") ;;
   --no-fuzz) fuzz=no ;;
-  --no-asan) trees=("${trees[@]/asan/}") ;;
+  --no-asan) trees=("${trees[@]/asan*/}") ;;
   *)
     echo "usage: scripts/test.sh [--no-setup] [--no-release] [--no-asan] [--no-fuzz]" >&2
     exit 2
@@ -39,6 +40,7 @@ run_tests() {
 if [ $setup = yes ]; then
   phase set-up scripts/setup.sh || exit 1
 fi
+has_compiler || trees=("${trees[@]/asan-mlir/}")
 for tree in "${trees[@]}"; do
   if [ -n "$tree" ]; then
     if phase "build $tree" build "$tree"; then

@@ -182,8 +182,10 @@ private:
 
   /// The child: some inputs with one context.
   [[noreturn]] void runBatch(Shared &shared) const {
+#ifndef GPTQC_SANITIZED // the shadow of AddressSanitizer takes terabytes
     const rlimit limit = {kMemory, kMemory};
     (void)::setrlimit(RLIMIT_AS, &limit);
+#endif
     Context own;
     for (uint64_t i = 0; i < kInputsPerContext && !atEnd(shared.next); ++i) {
       ::alarm(kSecondsPerInput);

@@ -7,9 +7,8 @@
 
 #include "runtime/model/cuda/ModelKernels.h"
 #include "runtime/solver/cuda/CudaSolver.h"
+#include "tests/sim/KernelTable.h"
 #include "tests/sim/Machine.h"
-#include "tests/sim/ModelKernels.h"
-#include "tests/sim/SolverKernels.h"
 
 namespace gptqc::sim {
 namespace {

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "tests/sim/Memory.h"
+#include "tests/sim/Sanitized.h"
 #include "tests/sim/State.h"
 
 namespace gptqc::sim {
@@ -83,15 +84,20 @@ void *__tsan_memcpy(void *to, const void *from, size_t size) {
   __tsan_write_range(to, size);
   return std::memcpy(to, from, size);
 }
+void *__tsan_memmove(void *to, const void *from, size_t size) {
+  __tsan_read_range(const_cast<void *>(from), size);
+  __tsan_write_range(to, size);
+  return std::memmove(to, from, size);
+}
 void *__tsan_memset(void *to, int value, size_t size) {
   __tsan_write_range(to, size);
   return std::memset(to, value, size);
 }
 // Of -fsanitize=bounds,shift-exponent: registers are arrays that no shadow covers.
-void __ubsan_handle_out_of_bounds(void *, void *) {
+void GPTQC_SIM_HANDLER(__ubsan_handle_out_of_bounds)(void *, void *) {
   gptqc::sim::undefined("index outside of an array", __builtin_return_address(0));
 }
-void __ubsan_handle_shift_out_of_bounds(void *, void *, void *) {
+void GPTQC_SIM_HANDLER(__ubsan_handle_shift_out_of_bounds)(void *, void *, void *) {
   gptqc::sim::undefined("shift by as many bits as the type has, or more",
                         __builtin_return_address(0));
 }

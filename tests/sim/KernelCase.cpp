@@ -98,6 +98,18 @@ Rows rowsOf(uint64_t seed) {
 }
 bool isSequential(uint64_t seed) { return seed % 4 == 2; }
 
+Result<CaseInputs> makeInputs(const Descriptor &descriptor, int64_t m, uint64_t seed) {
+  CaseInputs inputs;
+  GPTQC_ASSIGN(inputs.matrix, syntheticLayer(descriptor, seed, 1));
+  const int64_t k = descriptor.k;
+  if (isSequential(seed)) // every expert for itself
+    for (auto from = inputs.matrix.groupIndex.begin(); from != inputs.matrix.groupIndex.end();
+         from += k)
+      std::sort(from, from + k);
+  inputs.x = syntheticActivations(inputsOf(seed), m, k, descriptor.act, seed + 1, 1);
+  return inputs;
+}
+
 Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts &facts,
                                  const std::string &descriptorText, int64_t m, uint64_t seed) {
   CaseRun result;
@@ -107,12 +119,8 @@ Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts
   result.seed = seed;
   GPTQC_ASSIGN(result.descriptor, Descriptor::parse(descriptorText));
   const Descriptor &d = result.descriptor;
-  GPTQC_ASSIGN(QuantizedMatrix matrix, syntheticLayer(d, seed, 1));
-  if (isSequential(seed)) // every expert for itself
-    for (auto from = matrix.groupIndex.begin(); from != matrix.groupIndex.end(); from += d.k)
-      std::sort(from, from + d.k);
-  const std::vector<uint16_t> dense =
-      syntheticActivations(inputsOf(seed), m, d.k, d.act, seed + 1, 1);
+  GPTQC_ASSIGN(const CaseInputs inputs, makeInputs(d, m, seed));
+  const auto &[matrix, dense] = inputs;
   result.data = makeData(matrix, facts, dense, m, rowsOf(seed));
   if (d.grouped()) {
     result.data.offsets = syntheticOffsets(routingOf(seed), d.experts, m, seed);
@@ -212,6 +220,14 @@ Report CaseRun::run(bool stopAtFirst) {
     report.errors.emplace_back(comparison.explain());
   checkSurroundings(report);
   return report;
+}
+
+std::vector<uint16_t> CaseRun::output() const {
+  const int64_t columns = descriptor.outputColumns();
+  std::vector<uint16_t> dense(static_cast<size_t>(m * columns));
+  for (int64_t row = 0; row < m; ++row)
+    std::copy_n(y() + row * data.ldy, columns, dense.begin() + row * columns);
+  return dense;
 }
 
 Report runCase(const KernelEntries &kernels, const LaunchFacts &facts,

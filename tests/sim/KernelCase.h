@@ -38,6 +38,14 @@ bool runsBackwards(uint64_t seed);
 Rows rowsOf(uint64_t seed);
 bool isSequential(uint64_t seed);
 
+/// The layer of a run, and X as [m, k].
+struct CaseInputs {
+  QuantizedMatrix matrix;
+  std::vector<uint16_t> x;
+};
+/// InvalidArgument for a descriptor that no layer has.
+Result<CaseInputs> makeInputs(const Descriptor &descriptor, int64_t m, uint64_t seed);
+
 /// What a kernel reads and writes: every buffer at its exact size.
 struct CaseData {
   PackedWeights packed;
@@ -59,6 +67,10 @@ public:
   /// Checks the memory model, the result against the double reference, that unwritten outputs stay
   /// untouched, and that the split-K counters are back at zero.
   Report run(bool stopAtFirst = false);
+
+  /// Y of the last run, [m, outputColumns], and what it should be.
+  std::vector<uint16_t> output() const;
+  const Reference &exact() const { return reference; }
 
 private:
   KernelEntries kernels;

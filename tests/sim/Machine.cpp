@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "tests/sim/Memory.h"
+#include "tests/sim/Sanitized.h"
 #include "tests/sim/Sites.h"
 #include "tests/sim/State.h"
 
@@ -73,6 +74,7 @@ void resumeFiber(Fiber &fiber) {
   if (fiber.started)
     _longjmp(fiber.resume, 1);
   fiber.started = true;
+  freshStack(fiber.stack, kStackBytes);
   getcontext(&fiber.start);
   fiber.start.uc_stack.ss_sp = fiber.stack;
   fiber.start.uc_stack.ss_size = kStackBytes;

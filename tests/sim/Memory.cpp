@@ -69,9 +69,10 @@ void accessShadow(Thread &thread, Shadow *shadow, const void *address, size_t by
                   bool isShared, const void *site) {
   const Stamp stamp = stampOf(thread);
   size_t at = 0;
+  ReadRule readRule(thread, Proxy::Generic, isShared);
   const char *problem = forBytes(shadow, bytes, at, [&](Shadow &byte) -> const char * {
-    const char *wrong = kind == Access::Write ? writeProblem(byte, thread, Proxy::Generic)
-                                              : readProblem(byte, thread, Proxy::Generic, isShared);
+    const char *wrong =
+        kind == Access::Write ? writeProblem(byte, thread, Proxy::Generic) : readRule(byte);
     if (wrong)
       return wrong;
     if (kind == Access::Write)
@@ -251,8 +252,9 @@ bool readByEngine(Thread &thread, const void *shared, size_t bytes, int by, uint
   ++memory.accesses;
   size_t at = 0;
   const Stamp stamp = {time, uint16_t(by), uint16_t(machine->cluster)};
+  ReadRule readRule(thread, Proxy::Async, true);
   const char *problem = forBytes(shadow, bytes, at, [&](Shadow &byte) -> const char * {
-    if (const char *wrong = readProblem(byte, thread, Proxy::Async, true))
+    if (const char *wrong = readRule(byte))
       return wrong;
     noteRead(byte, thread, stamp);
     return nullptr;

@@ -8,8 +8,8 @@
 #include <gtest/gtest.h>
 
 #include "runtime/core/Float16.h"
+#include "tests/sim/KernelTable.h"
 #include "tests/sim/Machine.h"
-#include "tests/sim/ModelKernels.h"
 
 namespace gptqc::sim {
 namespace {

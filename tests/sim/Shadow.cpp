@@ -105,6 +105,16 @@ void noteRead(Shadow &byte, const Thread &thread, Stamp stamp) {
     byte.read = stamp;
     return;
   }
+  if (int(stamp.who) != thread.id) { // an engine's: in place of its own
+    uint32_t node = byte.more;
+    while (node != 0 && !sameActor(nodes[node].stamp, stamp))
+      node = nodes[node].next;
+    if (node != 0)
+      nodes[node].stamp = stamp;
+    else
+      byte.more = newNode(stamp, byte.more);
+    return;
+  }
   uint32_t kept = 0;
   for (uint32_t node = byte.more; node != 0;) {
     if (covered(nodes[node].stamp)) {

@@ -39,6 +39,30 @@ bool ordered(const Thread &thread, Stamp stamp);
 const char *readProblem(const Shadow &byte, const Thread &thread, Proxy proxy, bool needsWrite);
 const char *writeProblem(const Shadow &byte, const Thread &thread, Proxy proxy);
 
+/// readProblem of the bytes of one access: neighbours that one write left are judged once.
+class ReadRule {
+public:
+  ReadRule(const Thread &reader, Proxy readBy, bool mustBeWritten)
+      : thread(reader), proxy(readBy), needsWrite(mustBeWritten) {}
+
+  const char *operator()(const Shadow &byte) {
+    if (sound && byte.state == state && std::memcmp(&byte.write, &write, sizeof write) == 0)
+      return nullptr;
+    const char *problem = readProblem(byte, thread, proxy, needsWrite);
+    sound = problem == nullptr;
+    write = byte.write;
+    state = byte.state;
+    return problem;
+  }
+
+private:
+  const Thread &thread;
+  Proxy proxy;
+  bool needsWrite, sound = false;
+  Stamp write;
+  uint32_t state = 0;
+};
+
 /// Adds a read; reads that `thread` knows of are forgotten.
 void noteRead(Shadow &byte, const Thread &thread, Stamp stamp);
 /// Replaces all earlier accesses.

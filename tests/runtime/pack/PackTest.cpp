@@ -228,7 +228,7 @@ TEST_F(PackTest, HostileManifestsAreRefused) {
 
 TEST_F(PackTest, AKilledWriterLeavesTheOldPack) {
   const std::string good = readText(path);
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < 50; ++round) {
     const pid_t pid = fork();
     ASSERT_GE(pid, 0);
     if (pid == 0)
