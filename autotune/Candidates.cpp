@@ -26,6 +26,13 @@ double behindChoice(const Descriptor &point, const Target &target, const Schedul
                      : 1;
 }
 
+/// Whether a schedule is about as fast as the best of its own point: where that one is not legal, a
+/// slow one of the same point is worth less than a good one of another.
+bool nearlyBest(const Records &records, const TuningRecord &record) {
+  return record.microseconds <=
+         kFallsBehind * records.best(record.descriptor, record.target)->microseconds;
+}
+
 } // namespace
 
 std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &target,
@@ -58,8 +65,8 @@ std::vector<Schedule> tuningCandidates(const Descriptor &point, const Target &ta
 
 const TuningRecord *nearestLegal(const Records &records, const Descriptor &point,
                                  const Target &target) {
-  const TuningRecord *found = records.nearest(point, target, [&](const Schedule &schedule) {
-    return ScheduleSpace::check(point, target, schedule).ok();
+  const TuningRecord *found = records.nearest(point, target, [&](const TuningRecord &record) {
+    return ScheduleSpace::check(point, target, record.schedule).ok() && nearlyBest(records, record);
   });
   if (found && behindChoice(point, target, found->schedule) >
                    kFallsBehind * behindChoice(found->descriptor, target, found->schedule))

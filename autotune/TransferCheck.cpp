@@ -2,6 +2,7 @@
 #include "autotune/TransferCheck.h"
 
 #include <cmath>
+#include <map>
 
 #include "autotune/Candidates.h"
 
@@ -53,6 +54,22 @@ struct Totals {
   }
 };
 
+/// A descriptor without its shape and tokens: what sets it apart from others of the same layer.
+std::string kindOf(const Descriptor &descriptor) {
+  Descriptor kind = descriptor;
+  kind.n = kind.k = 1;
+  kind.m = {1, kUnboundedM};
+  std::string text = kind.print();
+  for (const std::string_view part : {" n1 k1", " m1.."})
+    text.erase(text.find(part), part.size());
+  return text;
+}
+
+std::string lineOf(const std::string &kind, const Totals &totals) {
+  return fmt::format("  {:<40}{:>4} of {} within {:.0f} %, the worst {:.2f} x\n", kind,
+                     totals.within, totals.judged, 100 * (kModelTolerance - 1), totals.worst);
+}
+
 } // namespace
 
 double TransferVerdict::over(const TuningRecord *other) const {
@@ -72,6 +89,7 @@ TransferVerdict judgeTransfer(const MeasuredPoint &point, const Records &from) {
 ModelReport checkTransfer(const Records &measured, const Records &from) {
   ModelReport report;
   Totals totals;
+  std::map<std::string, Totals> kinds;
   std::string target;
   for (const MeasuredPoint &point : measuredPoints(measured)) {
     if (from.best(point.descriptor, point.target))
@@ -84,7 +102,10 @@ ModelReport checkTransfer(const Records &measured, const Records &from) {
     const TransferVerdict verdict = judgeTransfer(point, from);
     report.text += lineOf(point, verdict);
     totals.add(point, verdict);
+    kinds[kindOf(point.descriptor)].add(point, verdict);
   }
+  for (const auto &[kind, ofKind] : kinds)
+    report.text += lineOf(kind, ofKind);
   report.text += fmt::format("{} points: {} have no record near, of {} the schedule was not "
                              "measured\n",
                              totals.points, totals.far, totals.unmeasured);

@@ -22,7 +22,7 @@ TransferVerdict judgeTransfer(const MeasuredPoint &point, const Records &from);
 
 /// What `gptqc tune check --transfer` prints: a line for each point of `measured` that `from` has
 /// no record of, then the share of the points whose schedule is within kModelTolerance of the best
-/// measured, and how these compare with the defaults.
+/// measured, for each kind of descriptor and in all, and how these compare with the defaults.
 ModelReport checkTransfer(const Records &measured, const Records &from);
 
 } // namespace gptqc

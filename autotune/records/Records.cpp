@@ -209,8 +209,9 @@ const TuningRecord *Records::best(const Descriptor &descriptor, const Target &ta
   return found;
 }
 
-const TuningRecord *Records::nearest(const Descriptor &descriptor, const Target &target,
-                                     const std::function<bool(const Schedule &)> &legal) const {
+const TuningRecord *
+Records::nearest(const Descriptor &descriptor, const Target &target,
+                 const std::function<bool(const TuningRecord &)> &usable) const {
   const Descriptor wanted = descriptor.canonical();
   const TuningRecord *found = nullptr;
   double closest = kTooFar;
@@ -221,7 +222,7 @@ const TuningRecord *Records::nearest(const Descriptor &descriptor, const Target 
     if (apart > closest ||
         (found && apart == closest && record.microseconds >= found->microseconds))
       continue;
-    if (!legal(record.schedule))
+    if (!usable(record))
       continue;
     found = &record;
     closest = apart;

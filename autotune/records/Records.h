@@ -52,12 +52,12 @@ public:
   /// of one with the same architecture. Of repeated measurements of a schedule the last counts.
   const TuningRecord *best(const Descriptor &descriptor, const Target &target) const;
 
-  /// Transfer: the fastest schedule that `legal` accepts of the most similar descriptor (grouped,
+  /// Transfer: the fastest record that `usable` accepts of the most similar descriptor (grouped,
   /// ragged or not alike, and M within a factor of two; then shape, bits, group size, activation
   /// order, ... count) on the same architecture. Nothing when no record is close enough to be
   /// better than the cost model.
   const TuningRecord *nearest(const Descriptor &descriptor, const Target &target,
-                              const std::function<bool(const Schedule &)> &legal) const;
+                              const std::function<bool(const TuningRecord &)> &usable) const;
 
   const std::vector<TuningRecord> &all() const { return records; }
   bool torn() const { return tornTail; }

@@ -25,6 +25,8 @@ TEST(TransferCheck, TheCarriedScheduleBesideTheDefaultAndTheBest) {
   for (const std::string &says :
        {std::string("1 points: 0 have no record near"), std::string("0 of 1 points"),
         "the worst, 1.20 x: " + kNew.print(), std::string("0.750 of the defaults' time"),
+        std::string(
+            "w4 g64 sym f16->f16                        0 of 1 within 10 %, the worst 1.20 x"),
         fmt::format("{} of {}\n", kCarried, kTuned.print())})
     EXPECT_NE(report.text.find(says), std::string::npos) << says << " in\n" << report.text;
 }

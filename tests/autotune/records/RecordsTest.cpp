@@ -121,9 +121,9 @@ TEST(RecordsTest, NearestCarriesASchedule) {
   far.descriptor = *Descriptor::parse("w4 g128 sym f16->f16 n8192 k8192 m1..1");
   const Records records = recordsOf({near, far});
   const Target gpu = *Target::parse("sm_90a h200 sms132");
-  const auto legal = [](const Schedule &) { return true; };
+  const auto usable = [](const TuningRecord &) { return true; };
   const auto nearest = [&](const char *descriptor) {
-    return records.nearest(*Descriptor::parse(descriptor), gpu, legal);
+    return records.nearest(*Descriptor::parse(descriptor), gpu, usable);
   };
   ASSERT_NE(nearest("w4 g64 sym f16->f16 n5120 k4096 m1..1"), nullptr);
   EXPECT_EQ(nearest("w4 g64 sym f16->f16 n5120 k4096 m1..1")->schedule, near.schedule);
@@ -134,10 +134,12 @@ TEST(RecordsTest, NearestCarriesASchedule) {
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n64 k128 m1..1"), nullptr) << "too small to compare";
   EXPECT_EQ(nearest("w4 g128 sym f16->f16 n4096 k4096 experts8 m1..1"), nullptr);
   const Descriptor wanted = *Descriptor::parse("w4 g128 sym f16->f16 n6144 k4096 m1..1");
-  EXPECT_EQ(records.nearest(wanted, *Target::parse("sm_80"), legal), nullptr);
-  EXPECT_EQ(records.nearest(wanted, gpu, [&](const Schedule &s) { return s == far.schedule; })
-                ->descriptor,
-            far.descriptor);
+  EXPECT_EQ(records.nearest(wanted, *Target::parse("sm_80"), usable), nullptr);
+  EXPECT_EQ(
+      records
+          .nearest(wanted, gpu, [&](const TuningRecord &r) { return r.schedule == far.schedule; })
+          ->descriptor,
+      far.descriptor);
 }
 
 TEST(RecordsTest, AppendRepairsATornLine) {
@@ -158,7 +160,7 @@ TEST(RecordsTest, KilledWritersLoseNothingThatWasWritten) {
   const TempFolder folder;
   const auto path = folder / "records.txt";
   int64_t before = 0;
-  for (int round = 0; round < 30; ++round) {
+  for (int round = 0; round < 50; ++round) {
     const pid_t pid = fork();
     ASSERT_GE(pid, 0);
     if (pid == 0)
