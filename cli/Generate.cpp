@@ -7,6 +7,7 @@
 
 #include "cli/Commands.h"
 #include "cli/ModelDevice.h"
+#include "cli/check/Runner.h"
 #include "runtime/model/Generate.h"
 #ifdef GPTQC_HAVE_TOKENIZER
 #include "runtime/tokenizer/Tokenizer.h"
@@ -86,10 +87,7 @@ Result<std::unique_ptr<ModelDevice>> openDevice(const std::string &wanted) {
   if (wanted == "cpu")
     return none;
   Result<std::unique_ptr<ModelDevice>> gpu = openModelDevice();
-  const Code code = gpu.status().code(); // a failure of ours must not look like a missing GPU
-  const bool absent =
-      code == Code::DeviceError || code == Code::NotFound || code == Code::Unsupported;
-  if (wanted == "auto" && absent)
+  if (wanted == "auto" && !gpu.ok() && meansNoGpu(gpu.status().code()))
     return none;
   return gpu;
 }

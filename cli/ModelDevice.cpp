@@ -114,8 +114,8 @@ private:
 
 Result<std::unique_ptr<ModelDevice>> openModelDevice() {
   Result<std::unique_ptr<CudaContext>> opened = CudaContext::create({});
-  if (opened.status().code() == Code::DeviceError)
-    return makeError(Code::DeviceError, "{}, or use --device cpu", opened.status().message());
+  if (!opened.ok())
+    return adviseCpu(opened.status());
   GPTQC_ASSIGN(std::unique_ptr<CudaContext> context, std::move(opened));
   GPTQC_ASSIGN(KernelImage image, context->supportImage(ModelKernels::kFile, ModelKernels::kEntry));
   return std::unique_ptr<ModelDevice>(

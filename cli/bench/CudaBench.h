@@ -23,7 +23,7 @@ struct BenchOptions {
   bool profile = false;
 
   /// Schedules come from tuning records, so the cost model's own ones are measured beside them.
-  bool comparesDefaults() const { return bool(runner.kernels.tuned); }
+  bool comparesDefaults() const { return runner.kernels.tuned && !profile; }
 };
 
 class CudaBench {

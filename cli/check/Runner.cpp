@@ -73,6 +73,16 @@ Result<std::unique_ptr<Runner>> makeCudaRunner(const RunnerOptions &) {
 }
 #endif
 
+bool meansNoGpu(Code code) {
+  return code == Code::DeviceError || code == Code::NotFound || code == Code::Unsupported;
+}
+
+Status adviseCpu(const Status &status) {
+  if (status.code() != Code::DeviceError)
+    return status;
+  return makeError(Code::DeviceError, "{}, or use --device cpu", status.message());
+}
+
 Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const RunnerOptions &options,
                                            std::string &note) {
   if (device == "cpu")
@@ -82,12 +92,9 @@ Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const Runner
   Result<std::unique_ptr<Runner>> cuda = makeCudaRunner(options);
   if (cuda)
     return cuda;
-  if (device == "cuda" && cuda.status().code() == Code::DeviceError)
-    return makeError(Code::DeviceError, "{}, or use --device cpu", cuda.status().message());
   if (device == "cuda")
-    return cuda;
-  const Code code = cuda.status().code(); // a failure of ours must not look like a missing GPU
-  if (code != Code::DeviceError && code != Code::NotFound && code != Code::Unsupported)
+    return adviseCpu(cuda.status());
+  if (!meansNoGpu(cuda.status().code()))
     return cuda;
   note = fmt::format("no GPU in use ({})", cuda.status().message());
   return makeCpuRunner(options);

@@ -70,6 +70,12 @@ std::unique_ptr<Runner> makeCpuRunner(const RunnerOptions &options);
 /// DeviceError when there is no usable GPU, Unsupported in a build without the compiler.
 Result<std::unique_ptr<Runner>> makeCudaRunner(const RunnerOptions &options);
 
+/// Whether `code` means that this machine, or this build, has no GPU to offer: then "auto" takes
+/// the CPU. Another failure must not look like a missing GPU.
+bool meansNoGpu(Code code);
+/// The error of a missing GPU with its remedy; others as they are.
+Status adviseCpu(const Status &status);
+
 /// `device`: "cpu", "cuda", or "auto": the GPU where there is one, else the CPU; `note` then says
 /// which and why.
 Result<std::unique_ptr<Runner>> makeRunner(std::string_view device, const RunnerOptions &options,

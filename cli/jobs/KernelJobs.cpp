@@ -102,7 +102,8 @@ std::vector<std::vector<size_t>> jobsByCode(Compiler &compiler, const std::vecto
     Result<std::string> key = Status(Code::NotFound, "a support kernel");
     if (job.support.empty())
       key = compiler.codeKey(job.descriptor, job.target, job.schedule);
-    keys[size_t(i)] = key.ok() ? *key : fmt::format("{}", i); // it fails when it is compiled, too
+    const bool compiles = key.ok() && !key->empty(); // an error comes again when it is compiled
+    keys[size_t(i)] = compiles ? *key : fmt::format("{}", i);
   });
   std::vector<std::vector<size_t>> groups;
   std::map<std::string, size_t> groupOf;
