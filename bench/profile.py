@@ -64,31 +64,23 @@ def measure(arguments, folder):
 
 
 def read_counters(log):
-    """The rows of ncu's table: one dictionary for each kernel, numbers as float."""
+    """The rows of ncu's table: one dictionary for each kernel, numbers as float, times in seconds."""
     lines = [line for line in log.read_text().splitlines() if line.startswith('"')]
     if not lines:
         sys.exit(f"profile: ncu measured nothing:\n{log.read_text()}")
     rows = list(csv.reader(lines))
     head, units = rows[0], rows[1]
+    seconds_of = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
     kernels = []
     for row in rows[2:]:
         kernel = {}
         for name, unit, text in zip(head, units, row):
             try:
-                kernel[name] = scaled(float(text.replace(",", "")), unit)
+                kernel[name] = float(text.replace(",", "")) * seconds_of.get(unit, 1)
             except ValueError:
                 kernel[name] = text
         kernels.append(kernel)
     return kernels
-
-
-def scaled(value, unit):
-    """Seconds and bytes instead of ncu's choice of units."""
-    factors = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "usecond": 1e-6, "nsecond": 1e-9, "msecond": 1e-3,
-               "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9, "Kbyte/second": 1e3, "Mbyte/second": 1e6,
-               "Gbyte/second": 1e9, "Tbyte/second": 1e12, "Kbyte/s": 1e3, "Mbyte/s": 1e6, "Gbyte/s": 1e9,
-               "Tbyte/s": 1e12}
-    return value * factors.get(unit, 1)
 
 
 def points_of(lines, kernels):
