@@ -11,7 +11,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct BenchArguments {
   std::vector<std::string> descriptors;
   std::string descriptorFile, chain, tuned, tokens, schedule, family = "auto", nvrtc, cache, cublas,
                                                               peers, output, name;
@@ -20,7 +20,7 @@ struct Arguments {
   bool noDense = false, noCache = false, profile = false;
 };
 
-Result<std::vector<Descriptor>> collectDescriptors(const Arguments &arguments) {
+Result<std::vector<Descriptor>> collectDescriptors(const BenchArguments &arguments) {
   if (!arguments.chain.empty())
     return readDescriptorFile(arguments.chain);
   if (!arguments.descriptorFile.empty())
@@ -33,7 +33,7 @@ Result<std::vector<Descriptor>> collectDescriptors(const Arguments &arguments) {
   return descriptors;
 }
 
-Result<BenchOptions> benchOptions(const Arguments &arguments) {
+Result<BenchOptions> benchOptions(const BenchArguments &arguments) {
   BenchOptions options;
   options.budgetMilliseconds = arguments.budgetMilliseconds;
   options.dense = !arguments.noDense;
@@ -59,7 +59,7 @@ Result<BenchOptions> benchOptions(const Arguments &arguments) {
 }
 
 /// File name of the results: the GPU and what was measured.
-std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
+std::string stemOf(const BenchArguments &arguments, const CudaBench &bench) {
   if (!arguments.name.empty())
     return arguments.name;
   const std::string &file = arguments.chain.empty() ? arguments.descriptorFile : arguments.chain;
@@ -67,7 +67,7 @@ std::string stemOf(const Arguments &arguments, const CudaBench &bench) {
   return fmt::format("{}-{}", bench.deviceName(), what);
 }
 
-Status benchLayers(const Arguments &arguments, const std::vector<Descriptor> &descriptors,
+Status benchLayers(const BenchArguments &arguments, const std::vector<Descriptor> &descriptors,
                    CudaBench &bench) {
   const BenchTable table = {descriptors, bench.settings().comparesDefaults()};
   if (!arguments.profile)
@@ -93,7 +93,7 @@ Status benchLayers(const Arguments &arguments, const std::vector<Descriptor> &de
   return benchVerdict(rows);
 }
 
-Status benchChainOf(const Arguments &arguments, const std::vector<Descriptor> &chain,
+Status benchChainOf(const BenchArguments &arguments, const std::vector<Descriptor> &chain,
                     const CudaBench &bench) {
   const auto report = [](const ChainRow &row) {
     fmt::print("{}\n", chainText(row));
@@ -108,7 +108,7 @@ Status benchChainOf(const Arguments &arguments, const std::vector<Descriptor> &c
   return chainVerdict(rows);
 }
 
-Status bench(const Arguments &arguments) {
+Status bench(const BenchArguments &arguments) {
   GPTQC_ASSIGN(const std::vector<Descriptor> descriptors, collectDescriptors(arguments));
   GPTQC_ASSIGN(const BenchOptions options, benchOptions(arguments));
   GPTQC_ASSIGN(const std::unique_ptr<CudaBench> bench, CudaBench::create(options));
@@ -120,8 +120,8 @@ Status bench(const Arguments &arguments) {
 } // namespace
 
 void registerBench(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<BenchArguments>();
+  BenchArguments &a = *arguments;
   CLI::App *command =
       app.add_subcommand("bench", "Time kernels on the GPU, beside the read floor and cuBLASLt");
   CLI::Option_group *source = command->add_option_group("layers", "What to measure (one of)");

@@ -14,12 +14,12 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct CacheArguments {
   std::string folder, maxSize;
   bool json = false, remove = false;
 };
 
-Result<CacheOptions> cacheOf(const Arguments &arguments) {
+Result<CacheOptions> cacheOf(const CacheArguments &arguments) {
   return CacheOptions::fromEnvironment(arguments.folder);
 }
 
@@ -47,7 +47,7 @@ Status listJson(const std::vector<CacheEntry> &entries, const CacheFolder &folde
   return Status();
 }
 
-Status list(const Arguments &arguments) {
+Status listEntries(const CacheArguments &arguments) {
   GPTQC_ASSIGN(const CacheOptions options, cacheOf(arguments));
   const CacheFolder folder(options.folder);
   GPTQC_ASSIGN(const std::vector<CacheEntry> entries, folder.list());
@@ -71,7 +71,7 @@ Status list(const Arguments &arguments) {
   return Status();
 }
 
-Status verify(const Arguments &arguments) {
+Status verifyEntries(const CacheArguments &arguments) {
   GPTQC_ASSIGN(const CacheOptions options, cacheOf(arguments));
   GPTQC_ASSIGN(const CacheCheck check, CacheFolder(options.folder).verify(arguments.remove));
   for (const std::string &line : check.damaged)
@@ -84,7 +84,7 @@ Status verify(const Arguments &arguments) {
                      options.folder.string(), check.damaged.size());
 }
 
-Status prune(const Arguments &arguments) {
+Status prune(const CacheArguments &arguments) {
   GPTQC_ASSIGN(const CacheOptions options, cacheOf(arguments));
   int64_t maxBytes = options.maxBytes;
   if (arguments.remove) {
@@ -107,20 +107,20 @@ Status prune(const Arguments &arguments) {
 } // namespace
 
 void registerCache(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<CacheArguments>();
+  CacheArguments &a = *arguments;
   CLI::App *command = app.add_subcommand("cache", "List, check or shrink the kernel cache");
   command->require_subcommand(1);
   const auto add = [&](const char *name, const char *text,
-                       Status (*action)(const Arguments &)) -> CLI::App * {
+                       Status (*action)(const CacheArguments &)) -> CLI::App * {
     CLI::App *sub = command->add_subcommand(name, text);
     sub->add_option("--cache", a.folder, "Folder of the kernel cache; default: the user's");
     sub->callback([arguments, &outcome, action] { outcome.status = action(*arguments); });
     return sub;
   };
-  add("ls", "List the builds, the last used first", list)
+  add("ls", "List the builds, the last used first", listEntries)
       ->add_flag("--json", a.json, "As JSON, on stdout");
-  add("verify", "Check every file; exit code 1 when one is damaged", verify)
+  add("verify", "Check every file; exit code 1 when one is damaged", verifyEntries)
       ->add_flag("--remove", a.remove, "Delete what is damaged");
   CLI::App *shrink = add("prune", "Remove what was not used for longest", prune);
   CLI::Option *size = shrink->add_option("--max-size", a.maxSize,

@@ -14,14 +14,14 @@
 namespace gptqc::cli {
 namespace {
 
-struct Options {
+struct EvalArguments {
   std::string model, tokens, device = "cpu";
   int64_t rows = 0, length = 0;
   int threads = 0;
   bool json = false;
 };
 
-Status evaluate(const Options &options) {
+Status evaluate(const EvalArguments &options) {
   const auto start = std::chrono::steady_clock::now();
   GPTQC_ASSIGN(const TokenRows all, loadTokenRows(options.tokens, "eval_ids"));
   Result<TokenRows> rows = firstRows(all, options.rows, options.length);
@@ -64,7 +64,7 @@ Status evaluate(const Options &options) {
 } // namespace
 
 void registerEval(CLI::App &app, Outcome &outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalArguments>();
   CLI::App *command = app.add_subcommand("eval", "Perplexity of a dense or quantized model");
   command->add_option("MODEL", options->model, "Folder of the model")->required();
   command

@@ -16,7 +16,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Options {
+struct GenerateArguments {
   std::string model, tokens, device = "auto";
   std::optional<std::string> prompt; ///< else tokens
   int threads = 0;
@@ -68,7 +68,7 @@ private:
 };
 #endif
 
-Result<std::unique_ptr<Console>> openConsole(const Options &options) {
+Result<std::unique_ptr<Console>> openConsole(const GenerateArguments &options) {
   if (!options.prompt)
     return std::unique_ptr<Console>(std::make_unique<IdConsole>(options.tokens));
 #ifdef GPTQC_HAVE_TOKENIZER
@@ -92,7 +92,7 @@ Result<std::unique_ptr<ModelDevice>> openDevice(const std::string &wanted) {
   return gpu;
 }
 
-Status runGenerate(const Options &options) {
+Status runGenerate(const GenerateArguments &options) {
   GPTQC_ASSIGN(const Model model, Model::open(options.model));
   GPTQC_ASSIGN(const std::unique_ptr<Console> console, openConsole(options));
   GPTQC_ASSIGN(const std::vector<int32_t> prompt, console->prompt());
@@ -124,7 +124,7 @@ Status runGenerate(const Options &options) {
 } // namespace
 
 void registerGenerate(CLI::App &app, Outcome &outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<GenerateArguments>();
   CLI::App *command = app.add_subcommand("generate", "Continue a text with a model");
   command->add_option("MODEL", options->model, "Folder of a dense or quantized model")->required();
   CLI::Option_group *input = command->add_option_group("input");

@@ -22,7 +22,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct LoadBenchArguments {
   LayerSource layers;
   std::string target = "sm_90a", nvrtc, tuned;
   std::vector<int64_t> tokens;
@@ -64,7 +64,7 @@ void printRow(std::string_view what, double seconds, std::string_view detail) {
 
 /// Time until a new store has found every kernel once: the median of several.
 Result<double> findAll(const std::function<Result<KernelStoreOptions>()> &open,
-                       const std::vector<KernelJob> &jobs, const Arguments &arguments) {
+                       const std::vector<KernelJob> &jobs, const LoadBenchArguments &arguments) {
   std::vector<double> times;
   Status failed;
   for (int repeat = 0; repeat < arguments.repeats; ++repeat)
@@ -107,12 +107,12 @@ Result<double> hostMicroseconds(const Stream &stream, const std::function<Status
 }
 
 /// A layer of a descriptor without act-order: zero words and scales, which take the same time.
-struct PlainLayer {
+struct HostLayer {
   std::vector<uint32_t> words;
   LinearPart part;
 
-  static Result<PlainLayer> of(const Descriptor &d) {
-    PlainLayer layer;
+  static Result<HostLayer> of(const Descriptor &d) {
+    HostLayer layer;
     layer.words.resize(size_t(d.k * d.bits / 32 * d.n));
     const std::vector<uint16_t> scales(size_t(d.groupCount() * d.n));
     const std::vector<uint8_t> zeros(d.sym ? 0 : scales.size());
@@ -134,7 +134,7 @@ Status benchDispatch(Compiler &compiler, const std::shared_ptr<Dispatcher> &disp
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
   GPTQC_ASSIGN(const Function empty, module.function("empty_kernel"));
   GPTQC_ASSIGN(const Descriptor shape, Descriptor::parse("w4 g64 sym f16->f16 n64 k64 m1.."));
-  GPTQC_ASSIGN(const PlainLayer plain, PlainLayer::of(shape));
+  GPTQC_ASSIGN(const HostLayer plain, HostLayer::of(shape));
   GPTQC_ASSIGN(const Stream stream, Stream::create(device));
   GPTQC_ASSIGN(const auto linear, Linear::create(dispatcher, {&plain.part, 1}, {}, false, stream));
   GPTQC_TRY(linear->prepare(1, 1));
@@ -213,11 +213,11 @@ Status repackPlain(std::string_view what, const std::vector<LinearPart> &parts, 
 /// Layers of the descriptors that have whole words and no act-order.
 Status benchPlainWeights(const std::vector<Descriptor> &layers, int blocks,
                          const std::shared_ptr<Dispatcher> &dispatcher) {
-  std::vector<PlainLayer> plain;
+  std::vector<HostLayer> plain;
   std::vector<LinearPart> parts;
   for (const Descriptor &d : layers)
     if (!d.actOrder && d.k % 32 == 0) {
-      GPTQC_ASSIGN(PlainLayer layer, PlainLayer::of(d));
+      GPTQC_ASSIGN(HostLayer layer, HostLayer::of(d));
       plain.push_back(std::move(layer));
       parts.push_back(plain.back().part);
     }
@@ -236,7 +236,7 @@ Status benchPlainWeights(const std::vector<Descriptor> &layers, int blocks,
 }
 
 /// Code into the GPU, and the model's weights through the repack kernels.
-Status benchGpu(const Arguments &arguments, Compiler &compiler,
+Status benchGpu(const LoadBenchArguments &arguments, Compiler &compiler,
                 const std::shared_ptr<const Pack> &pack, const std::vector<KernelJob> &jobs,
                 const std::vector<Descriptor> &layers) {
   Result<Device> device = Device::open();
@@ -274,7 +274,7 @@ Result<std::shared_ptr<const Pack>> packOf(std::vector<KernelJob> &jobs, const K
 }
 
 /// Compiles every job into an empty cache; the time includes opening the compiler.
-Result<double> compileCold(const CompilerOptions &options, const Arguments &arguments,
+Result<double> compileCold(const CompilerOptions &options, const LoadBenchArguments &arguments,
                            std::unique_ptr<Compiler> &compiler, std::vector<KernelJob> &jobs) {
   Status status;
   const double seconds = secondsOf([&] {
@@ -290,7 +290,7 @@ Result<double> compileCold(const CompilerOptions &options, const Arguments &argu
   return seconds;
 }
 
-Status loadBench(const Arguments &arguments) {
+Status loadBench(const LoadBenchArguments &arguments) {
   GPTQC_ASSIGN(const Target target, Target::parse(arguments.target));
   GPTQC_ASSIGN(const std::vector<Descriptor> layers, layersOf(arguments.layers));
   std::vector<KernelJob> jobs = bucketJobs(layers, {target}, arguments.tokens);
@@ -337,8 +337,8 @@ Status loadBench(const Arguments &arguments) {
 } // namespace
 
 void registerLoadBench(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<LoadBenchArguments>();
+  LoadBenchArguments &a = *arguments;
   CLI::App *command = app.add_subcommand(
       "load-bench", "Time until all kernels of a model are ready: cold, from cache, from a pack");
   addLayerSource(*command, a.layers);

@@ -13,7 +13,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct PackArguments {
   LayerSource layers;
   std::string target = "sm_90a", tuned, output, nvrtc, cache;
   std::vector<int64_t> tokens;
@@ -22,7 +22,7 @@ struct Arguments {
   bool noCache = false, noPtx = false, json = false;
 };
 
-Status build(const Arguments &arguments) {
+Status build(const PackArguments &arguments) {
   GPTQC_ASSIGN(const std::vector<Target> targets, Target::parseList(arguments.target));
   GPTQC_ASSIGN(const std::vector<Descriptor> layers, layersOf(arguments.layers));
   GPTQC_ASSIGN(std::vector<KernelJob> jobs,
@@ -48,7 +48,7 @@ std::string nameOf(const PackKernel &kernel) {
   return kernel.support.empty() ? kernel.facts.descriptor : kernel.support;
 }
 
-Status list(const Arguments &arguments) {
+Status list(const PackArguments &arguments) {
   GPTQC_ASSIGN(const auto pack, Pack::open(arguments.files[0]));
   if (arguments.json) {
     fmt::print("{}\n", pack->manifest());
@@ -70,7 +70,7 @@ Status list(const Arguments &arguments) {
   return Status();
 }
 
-Status verify(const Arguments &arguments) {
+Status verify(const PackArguments &arguments) {
   for (const std::string &file : arguments.files) {
     GPTQC_ASSIGN(const auto pack, Pack::open(file));
     GPTQC_TRY(pack->verify());
@@ -90,7 +90,7 @@ std::map<std::string, std::string> linesOf(const Pack &pack) {
   return lines;
 }
 
-Status diff(const Arguments &arguments) {
+Status diff(const PackArguments &arguments) {
   GPTQC_ASSIGN(const auto first, Pack::open(arguments.files[0]));
   GPTQC_ASSIGN(const auto second, Pack::open(arguments.files[1]));
   const auto before = linesOf(*first), after = linesOf(*second);
@@ -116,9 +116,9 @@ Status diff(const Arguments &arguments) {
                          changes);
 }
 
-void registerBuild(CLI::App &command, const std::shared_ptr<Arguments> &arguments,
+void registerBuild(CLI::App &command, const std::shared_ptr<PackArguments> &arguments,
                    Outcome &outcome) {
-  Arguments &a = *arguments;
+  PackArguments &a = *arguments;
   CLI::App *sub = command.add_subcommand("build", "Compile kernels into a pack (needs no GPU)");
   addLayerSource(*sub, a.layers);
   sub->add_option("--target", a.target, "GPUs, e.g. sm_80,sm_90a")->capture_default_str();
@@ -139,13 +139,13 @@ void registerBuild(CLI::App &command, const std::shared_ptr<Arguments> &argument
 } // namespace
 
 void registerPack(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<PackArguments>();
+  PackArguments &a = *arguments;
   CLI::App *command = app.add_subcommand("pack", "Kernels compiled ahead of time, in one file");
   command->require_subcommand(1);
   registerBuild(*command, arguments, outcome);
   const auto add = [&](const char *name, const char *text, int least, int most,
-                       Status (*action)(const Arguments &)) -> CLI::App * {
+                       Status (*action)(const PackArguments &)) -> CLI::App * {
     CLI::App *sub = command->add_subcommand(name, text);
     sub->add_option("PACKS", a.files, "Pack files")->required()->expected(least, most);
     sub->callback([arguments, &outcome, action] { outcome.status = action(*arguments); });

@@ -22,7 +22,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Options {
+struct QuantizeArguments {
   std::string model, output, method = "gptq", format, calibration, dynamic, device = "cpu";
   int64_t samples = 0, length = 0;
   SolverArguments solver;
@@ -31,7 +31,7 @@ struct Options {
 
 std::string writerName() { return fmt::format("gptqc:{}", versionNumber()); }
 
-std::optional<FileFormat> formatOf(const Options &options) {
+std::optional<FileFormat> formatOf(const QuantizeArguments &options) {
   return options.format.empty() ? std::nullopt : fileFormatFrom(options.format);
 }
 
@@ -43,7 +43,7 @@ void warnShortGroups(int64_t layers) {
                layers);
 }
 
-void printResult(const Options &options, int64_t layers, int64_t weights, uint64_t bytes,
+void printResult(const QuantizeArguments &options, int64_t layers, int64_t weights, uint64_t bytes,
                  Clock::time_point start) {
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   fmt::print("{}: {} layers, {} weights quantized, {} of tensors, {}\n", options.output, layers,
@@ -51,7 +51,7 @@ void printResult(const Options &options, int64_t layers, int64_t weights, uint64
 }
 
 /// The options that only GPTQ has.
-Status checkRtn(const Options &options) {
+Status checkRtn(const QuantizeArguments &options) {
   const SolverOptions &s = options.solver.options;
   const std::pair<bool, const char *> given[] = {{!options.calibration.empty(), "--calibration"},
                                                  {!options.dynamic.empty(), "--dynamic"},
@@ -68,7 +68,7 @@ Status checkRtn(const Options &options) {
   return Status();
 }
 
-Status roundToNearest(const Options &options) {
+Status roundToNearest(const QuantizeArguments &options) {
   GPTQC_TRY(checkRtn(options));
   const auto start = Clock::now();
   QuantizeOptions quantize;
@@ -95,7 +95,7 @@ Status roundToNearest(const Options &options) {
   return Status();
 }
 
-Result<TokenRows> calibrationRows(const Options &options) {
+Result<TokenRows> calibrationRows(const QuantizeArguments &options) {
   if (options.calibration.empty())
     return invalidArgument("GPTQ needs --calibration FILE (token ids or text); to round to "
                            "nearest without, pass --method rtn");
@@ -122,7 +122,7 @@ void printPhases(const GptqModelReport &report) {
     fmt::print("peak device memory {}\n", formatBytes(report.peakDeviceBytes));
 }
 
-Status gptq(Options options) {
+Status gptq(QuantizeArguments options) {
   const auto start = Clock::now();
   GPTQC_ASSIGN(const TokenRows calibration, calibrationRows(options));
   if (!options.dynamic.empty()) {
@@ -172,7 +172,7 @@ Status gptq(Options options) {
   return Status();
 }
 
-Status quantize(Options options) {
+Status quantize(QuantizeArguments options) {
   GPTQC_TRY(options.solver.finish());
   return options.method == "rtn" ? roundToNearest(options) : gptq(std::move(options));
 }
@@ -180,7 +180,7 @@ Status quantize(Options options) {
 } // namespace
 
 void registerQuantize(CLI::App &app, Outcome &outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<QuantizeArguments>();
   CLI::App *command = app.add_subcommand("quantize", "Write a quantized copy of a model");
   command->add_option("MODEL", options->model, "Folder of an unquantized model")->required();
   command

@@ -12,13 +12,13 @@
 namespace gptqc::cli {
 namespace {
 
-struct Options {
+struct SolveArguments {
   std::string layer, name, output, scales = "f16", device = "cpu";
   SolverArguments solver;
 };
 
 /// `how` says what computed, and for how long.
-Result<LayerSolution> solveOn(const Options &options, const LayerFile &layer, std::string &how) {
+Result<LayerSolution> solveOn(const SolveArguments &options, const LayerFile &layer, std::string &how) {
   const SolverOptions &solver = options.solver.options;
   if (options.device == "cuda") {
     GPTQC_ASSIGN(const std::unique_ptr<SolverDevice> device, openSolverDevice());
@@ -38,7 +38,7 @@ Result<LayerSolution> solveOn(const Options &options, const LayerFile &layer, st
   return solution;
 }
 
-Status solve(Options options) {
+Status solve(SolveArguments options) {
   GPTQC_TRY(options.solver.finish());
   SolverOptions &solver = options.solver.options;
   solver.scales = options.scales == "f32" ? ScaleMode::F32 : ScaleMode::Stored;
@@ -59,7 +59,7 @@ Status solve(Options options) {
 } // namespace
 
 void registerSolve(CLI::App &app, Outcome &outcome) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<SolveArguments>();
   CLI::App *command = app.add_subcommand("solve", "Quantize one layer with GPTQ");
   command
       ->add_option("LAYER", options->layer, "safetensors file with <layer>.W [N,K] and <layer>.H")

@@ -12,12 +12,12 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct TuneArguments {
   std::vector<std::string> files;
   std::string output;
 };
 
-Status merge(const Arguments &arguments) {
+Status merge(const TuneArguments &arguments) {
   std::vector<Records> parts;
   for (const std::string &file : arguments.files) {
     GPTQC_ASSIGN(Records records, Records::load(file));
@@ -41,8 +41,8 @@ Status merge(const Arguments &arguments) {
 } // namespace
 
 void registerTune(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<TuneArguments>();
+  TuneArguments &a = *arguments;
   CLI::App *command =
       app.add_subcommand("tune", "Find the fastest schedules; work with their records");
 #ifdef GPTQC_HAVE_TUNERUN

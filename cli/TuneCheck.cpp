@@ -10,7 +10,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct TuneCheckArguments {
   std::string records, transfer;
   double percent = 0;
 };
@@ -22,7 +22,7 @@ Result<Records> load(const std::string &file) {
   return records;
 }
 
-Status check(const Arguments &arguments) {
+Status check(const TuneCheckArguments &arguments) {
   GPTQC_ASSIGN(const Records records, load(arguments.records));
   ModelReport report;
   if (arguments.transfer.empty()) {
@@ -44,7 +44,7 @@ Status check(const Arguments &arguments) {
 } // namespace
 
 void registerTuneCheck(CLI::App &command, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
+  auto arguments = std::make_shared<TuneCheckArguments>();
   CLI::App *app = command.add_subcommand("check", "Compare the untuned defaults with the records");
   app->add_option("RECORDS", arguments->records, "File of records")->required();
   app->add_option("--transfer", arguments->transfer,

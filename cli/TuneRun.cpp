@@ -18,7 +18,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct TuneRunArguments {
   TuneSettings settings;
   std::string tokens, shard = "0/1";
 };
@@ -49,7 +49,7 @@ std::string describe(const TunedPoint &point) {
                      point.gain() > 0 ? fmt::format(" ({:.2f} x the default)", point.gain()) : "");
 }
 
-Status tune(const Arguments &arguments) {
+Status tune(const TuneRunArguments &arguments) {
   TuneSettings settings = arguments.settings;
   GPTQC_ASSIGN(std::tie(settings.shard, settings.shards), parseShard(arguments.shard));
   if (!arguments.tokens.empty()) {
@@ -89,8 +89,8 @@ Status report(const ReportArguments &arguments) {
 } // namespace
 
 void registerTuneRun(CLI::App &command, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<TuneRunArguments>();
+  TuneRunArguments &a = *arguments;
   TuneSettings &s = a.settings;
   addLayerSource(command, s.layers);
   command.get_option_group("layers")->require_option(0, 1); // subcommands have none

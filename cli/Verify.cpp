@@ -11,7 +11,7 @@
 namespace gptqc::cli {
 namespace {
 
-struct Arguments {
+struct VerifyArguments {
   std::string model, layer, descriptorFile;
   std::vector<std::string> descriptors;
   std::string device = "auto", tokens = "1,7,16,33,128", inputs = "mixed";
@@ -22,7 +22,7 @@ struct Arguments {
   bool json = false, noCache = false;
 };
 
-Result<std::vector<VerifyLayer>> modelLayers(const Arguments &arguments) {
+Result<std::vector<VerifyLayer>> modelLayers(const VerifyArguments &arguments) {
   GPTQC_ASSIGN(Checkpoint opened, Checkpoint::open(arguments.model));
   const auto checkpoint = std::make_shared<const Checkpoint>(std::move(opened));
   std::vector<VerifyLayer> layers;
@@ -39,7 +39,7 @@ Result<std::vector<VerifyLayer>> modelLayers(const Arguments &arguments) {
   return layers;
 }
 
-Result<std::vector<VerifyLayer>> collectLayers(const Arguments &arguments) {
+Result<std::vector<VerifyLayer>> collectLayers(const VerifyArguments &arguments) {
   if (!arguments.model.empty())
     return modelLayers(arguments);
   std::vector<Descriptor> descriptors;
@@ -60,7 +60,7 @@ void chooseInputs(const std::string &text, VerifyOptions &options) {
       options.inputs = inputs;
 }
 
-Result<RunnerOptions> runnerOptions(const Arguments &arguments, std::string &repro) {
+Result<RunnerOptions> runnerOptions(const VerifyArguments &arguments, std::string &repro) {
   RunnerOptions options;
   options.threads = arguments.threads;
   options.runs = arguments.runs;
@@ -77,7 +77,7 @@ Result<RunnerOptions> runnerOptions(const Arguments &arguments, std::string &rep
   return options;
 }
 
-Status verify(const Arguments &arguments) {
+Status verify(const VerifyArguments &arguments) {
   GPTQC_ASSIGN(const std::vector<VerifyLayer> layers, collectLayers(arguments));
   VerifyOptions options;
   options.seed = arguments.seed;
@@ -112,8 +112,8 @@ Status verify(const Arguments &arguments) {
 } // namespace
 
 void registerVerify(CLI::App &app, Outcome &outcome) {
-  auto arguments = std::make_shared<Arguments>();
-  Arguments &a = *arguments;
+  auto arguments = std::make_shared<VerifyArguments>();
+  VerifyArguments &a = *arguments;
   CLI::App *command = app.add_subcommand(
       "verify", "Run layers on random activations and compare with the double-precision reference");
   CLI::Option_group *source = command->add_option_group("layers", "What to verify (one of)");

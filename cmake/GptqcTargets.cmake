@@ -6,7 +6,6 @@
 set(GPTQC_PCH_BASE <cstdint> <map> <memory> <string> <string_view> <vector> <fmt/format.h>
                    <nlohmann/json.hpp>)
 set(GPTQC_PCH_HEADERS_runtime ${GPTQC_PCH_BASE})
-set(GPTQC_PCH_HEADERS_cli ${GPTQC_PCH_BASE} <CLI/CLI.hpp>)
 set(GPTQC_PCH_HEADERS_tests ${GPTQC_PCH_BASE} <gtest/gtest.h>)
 set(GPTQC_PCH_HEADERS_mlir
     <string>
@@ -32,15 +31,11 @@ function(gptqc_pch_owner kind out)
   add_library(${owner} OBJECT "${PROJECT_BINARY_DIR}/pch/${kind}.cpp")
   target_link_libraries(${owner} PRIVATE gptqc_fmt nlohmann_json::nlohmann_json
                                          Threads::Threads)
-  if(kind MATCHES "^(tests|cli)$") # as executables are compiled
-    set_target_properties(${owner} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
-    target_compile_options(${owner} PRIVATE -fPIE)
-  endif()
   if(kind STREQUAL "tests")
+    set_target_properties(${owner} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${owner} PRIVATE -fPIE) # as executables are compiled
     target_compile_options(${owner} PRIVATE $<$<CONFIG:Release>:-O1> ${GPTQC_NO_COVERAGE}) # as gptqc_test does
     target_link_libraries(${owner} PRIVATE GTest::gtest)
-  elseif(kind STREQUAL "cli")
-    target_link_libraries(${owner} PRIVATE CLI11::CLI11)
   elseif(kind STREQUAL "mlir")
     target_include_directories(${owner} SYSTEM PRIVATE ${MLIR_INCLUDE_DIRS} ${LLVM_INCLUDE_DIRS})
   endif()
@@ -83,8 +78,6 @@ function(gptqc_pch_kind folder t out)
     elseif(fmt)
       set(kind runtime)
     endif()
-  elseif(type STREQUAL "EXECUTABLE" AND folder STREQUAL "cli")
-    set(kind cli)
   elseif(type STREQUAL "EXECUTABLE" AND folder STREQUAL "tests")
     gptqc_links(${t} "^GTest::" gtest)
     if(gtest)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes OUT/compile_commands.json for clang-tidy from the release and asan trees below BUILD.
 
-Options that name GCC's precompiled headers are left out. Reads file names from stdin, one a line, and
+Each file that CMake joined with others has an entry of its own; options that name GCC's precompiled headers are
+left out. Reads file names from stdin, one a line, and
 prints the C++ files that the database holds, in their order.
 
     compile_database.py BUILD OUT < names
@@ -10,6 +11,14 @@ import json
 import os
 import re
 import sys
+
+
+def sources_of(path: str) -> list:
+    """The files that a joined one includes, or the file itself."""
+    if not re.search(r"/Unity/unity_\d+_cxx\.cxx$", path) or not os.path.exists(path):
+        return [path]
+    with open(path, encoding="utf-8") as stream:
+        return re.findall(r'^#include "(/.*\.cpp)"', stream.read(), re.M)
 
 
 def main() -> int:
@@ -25,8 +34,10 @@ def main() -> int:
                 command = re.sub(r"^\S*ccache ", "", command)
                 if "-fsanitize=thread" in command:  # kernels for the simulated GPU: no host C++
                     continue
-                entry["command"] = command
-                entries[os.path.realpath(os.path.join(entry["directory"], entry["file"]))] = entry
+                joined = os.path.join(entry["directory"], entry["file"])
+                for source in sources_of(joined):
+                    own = command if source == joined else command.replace(entry["file"], source)
+                    entries[os.path.realpath(source)] = {**entry, "command": own, "file": source}
     os.makedirs(out, exist_ok=True)
     with open(os.path.join(out, "compile_commands.json"), "w", encoding="utf-8") as stream:
         json.dump(list(entries.values()), stream, indent=1)

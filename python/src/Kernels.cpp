@@ -12,15 +12,15 @@
 namespace gptqc::python {
 namespace {
 
-struct Settings {
+struct KernelSettings {
   std::string nvrtc;
   std::optional<std::string> cache; ///< nothing: the default folder; "": none
   std::string tuned;                ///< a file of tuning records; empty: none
   unsigned threads = 0;
 };
 
-Settings settingsFrom(const nb::dict &given) {
-  Settings settings;
+KernelSettings kernelSettingsFrom(const nb::dict &given) {
+  KernelSettings settings;
   settings.nvrtc = nb::cast<std::string>(given["nvrtc"]);
   settings.cache = nb::cast<std::optional<std::string>>(given["cache"]);
   settings.tuned = nb::cast<std::string>(given["tuned"]);
@@ -28,7 +28,7 @@ Settings settingsFrom(const nb::dict &given) {
   return settings;
 }
 
-Result<std::unique_ptr<Compiler>> openCompiler(const Settings &settings) {
+Result<std::unique_ptr<Compiler>> openCompiler(const KernelSettings &settings) {
   CompilerOptions options;
   options.nvrtcPath = settings.nvrtc;
   options.cacheDir = settings.cache.value_or("");
@@ -55,7 +55,7 @@ Result<std::optional<Schedule>> scheduleFrom(const std::string &text) {
 
 std::string emit(const std::string &descriptor, const std::string &target,
                  const std::string &schedule, const std::string &stage, const nb::dict &given) {
-  const Settings settings = settingsFrom(given);
+  const KernelSettings settings = kernelSettingsFrom(given);
   const auto work = [&]() -> Result<std::string> {
     GPTQC_ASSIGN(const Descriptor layer, Descriptor::parse(descriptor));
     GPTQC_ASSIGN(const Target gpu, Target::parse(target));
@@ -105,7 +105,7 @@ nb::dict kernelOf(const cli::KernelJob &job) {
 nb::list compile(const std::string &model, const std::vector<std::string> &descriptors, bool fused,
                  const std::string &targets, const std::vector<int64_t> &tokens,
                  const nb::dict &given, nb::object progress) {
-  const Settings settings = settingsFrom(given);
+  const KernelSettings settings = kernelSettingsFrom(given);
   Callback callback(std::move(progress), true);
   const auto work = [&]() -> Result<std::vector<cli::KernelJob>> {
     GPTQC_ASSIGN(const std::vector<Target> gpus, Target::parseList(targets));
@@ -128,7 +128,7 @@ nb::list compile(const std::string &model, const std::vector<std::string> &descr
 nb::tuple pack(const std::string &model, const std::vector<std::string> &descriptors, bool fused,
                const std::string &targets, const std::vector<int64_t> &tokens, bool ptx,
                const std::string &output, const nb::dict &given, nb::object progress) {
-  const Settings settings = settingsFrom(given);
+  const KernelSettings settings = kernelSettingsFrom(given);
   Callback callback(std::move(progress), true);
   const auto work = [&]() -> Result<cli::PackSummary> {
     GPTQC_ASSIGN(const std::vector<Target> gpus, Target::parseList(targets));

@@ -10,7 +10,7 @@
 namespace gptqc::python {
 namespace {
 
-cli::TuneSettings settingsFrom(const nb::dict &given) {
+cli::TuneSettings tuneSettingsFrom(const nb::dict &given) {
   cli::TuneSettings settings;
   const auto cache = nb::cast<std::optional<std::string>>(given["cache"]);
   settings.layers.model = nb::cast<std::string>(given["model"]);
@@ -46,7 +46,7 @@ nb::dict factsOf(const TunedPoint &point) {
 }
 
 nb::tuple tune(const nb::dict &given, nb::object progress) {
-  const cli::TuneSettings settings = settingsFrom(given);
+  const cli::TuneSettings settings = tuneSettingsFrom(given);
   Callback callback(std::move(progress));
   std::vector<TunedPoint> points;
   int64_t total = 0, done = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/device/CublasTypes.h"
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
@@ -10,25 +11,19 @@ namespace {
 
 // Values of the cuBLAS and CUDA enums.
 constexpr int kNoTranspose = 0, kTranspose = 1, kSideLeft = 0, kLower = 0, kNonUnit = 0,
-              kReal32F = 0, kReal16F = 2, kReal16BF = 14, kCompute32F = 68, kDefaultAlgorithm = -1;
+              kDefaultAlgorithm = -1;
 
-struct Api {
+struct CublasApi {
 #define X(name, parameters) int(*name) parameters = nullptr;
 #include "runtime/device/Cublas.def"
 #undef X
 };
 
-Status resolve(const CudaLibrary &library, Api &api) {
+Status resolve(const CudaLibrary &library, CublasApi &api) {
 #define X(name, parameters) GPTQC_TRY(library.find(#name, api.name, "cuBLAS"));
 #include "runtime/device/Cublas.def"
 #undef X
   return Status();
-}
-
-Status check(int result, const char *function) {
-  if (result == 0)
-    return {};
-  return makeError(Code::DeviceError, "{} failed with status {}", function, result);
 }
 
 int typeOf(DType type) { return type == DType::F16 ? kReal16F : kReal16BF; }
@@ -48,7 +43,7 @@ struct Cublas::State {
       (void)api.cublasDestroy_v2(handle);
   }
   const Stream &stream;
-  Api api;
+  CublasApi api;
   void *handle = nullptr;
 };
 
@@ -59,9 +54,9 @@ Result<Cublas> Cublas::open(const Stream &stream, const std::string &path) {
   auto state = std::make_shared<State>(stream);
   GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(stream.device());
-  GPTQC_TRY(check(state->api.cublasCreate_v2(&state->handle), "cublasCreate"));
+  GPTQC_TRY(checkCublas(state->api.cublasCreate_v2(&state->handle), "cublasCreate"));
   GPTQC_TRY(
-      check(state->api.cublasSetStream_v2(state->handle, stream.handle()), "cublasSetStream"));
+      checkCublas(state->api.cublasSetStream_v2(state->handle, stream.handle()), "cublasSetStream"));
   Cublas result;
   result.state = std::move(state);
   return result;
@@ -71,7 +66,7 @@ Status Cublas::product(DType type, const DeviceMatrix &x, const DeviceMatrix &w,
                        const DeviceMatrix &y, bool wide) const {
   const ContextScope scope(state->stream.device());
   const float one = 1, zero = 0;
-  return check(state->api.cublasGemmEx(state->handle, kTranspose, kNoTranspose, int(w.rows),
+  return checkCublas(state->api.cublasGemmEx(state->handle, kTranspose, kNoTranspose, int(w.rows),
                                        int(x.rows), int(x.columns), &one, pointer(w.data),
                                        typeOf(type), int(w.stride), pointer(x.data), typeOf(type),
                                        int(x.stride), &zero, const_cast<void *>(pointer(y.data)),
@@ -89,7 +84,7 @@ Status Cublas::addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const
   const int64_t step = (k + panels * kTile - 1) / (panels * kTile) * kTile;
   for (int64_t first = 0; first < k; first += step) {
     const int64_t end = std::min(first + step, k);
-    GPTQC_TRY(check(
+    GPTQC_TRY(checkCublas(
         state->api.cublasGemmEx(state->handle, kNoTranspose, kTranspose, int(end), int(end - first),
                                 int(x.rows), &one, pointer(x.data), typeOf(type), int(x.stride),
                                 pointer(x.data + uint64_t(first * 2)), typeOf(type), int(x.stride),
@@ -104,7 +99,7 @@ Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
                                const DeviceMatrix &c) const {
   const ContextScope scope(state->stream.device());
   const float minusOne = -1, one = 1;
-  return check(state->api.cublasSgemm_v2(state->handle, kNoTranspose, kNoTranspose, int(c.columns),
+  return checkCublas(state->api.cublasSgemm_v2(state->handle, kNoTranspose, kNoTranspose, int(c.columns),
                                          int(c.rows), int(a.columns), &minusOne, floats(b.data),
                                          int(b.stride), floats(a.data), int(a.stride), &one,
                                          floats(c.data), int(c.stride)),
@@ -114,7 +109,7 @@ Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
 Status Cublas::solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const {
   const ContextScope scope(state->stream.device());
   const float one = 1;
-  return check(state->api.cublasStrsm_v2(state->handle, kSideLeft, kLower, kNoTranspose, kNonUnit,
+  return checkCublas(state->api.cublasStrsm_v2(state->handle, kSideLeft, kLower, kNoTranspose, kNonUnit,
                                          int(n), int(rows), &one, floats(u), int(n), floats(b),
                                          int(n)),
                "cublasStrsm");

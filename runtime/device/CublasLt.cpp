@@ -1,6 +1,7 @@
 // cuBLASLt by dlopen, with our own declarations of the few types and constants that are needed.
 #include "runtime/device/CublasLt.h"
 
+#include "runtime/device/CublasTypes.h"
 #include "runtime/device/CudaLibrary.h"
 
 namespace gptqc {
@@ -19,27 +20,20 @@ struct CublasLtHeuristic {
 };
 static_assert(sizeof(CublasLtHeuristic) == 96);
 
-// Values of the cuBLAS and CUDA enums.
-constexpr int kCompute32F = 68, kReal32F = 0, kReal16F = 2, kReal16BF = 14;
+// Values of the cuBLASLt enums.
 constexpr int kDescTransA = 3, kOpTranspose = 1, kPreferenceMaxWorkspace = 1;
 
-struct Api {
+struct CublasLtApi {
 #define X(name, parameters) int(*name) parameters = nullptr;
 #include "runtime/device/CublasLt.def"
 #undef X
 };
 
-Status resolve(const CudaLibrary &library, Api &api) {
+Status resolve(const CudaLibrary &library, CublasLtApi &api) {
 #define X(name, parameters) GPTQC_TRY(library.find(#name, api.name, "cuBLAS"));
 #include "runtime/device/CublasLt.def"
 #undef X
   return Status();
-}
-
-Status check(int result, const char *function) {
-  if (result == 0)
-    return {};
-  return makeError(Code::DeviceError, "{} failed with cuBLAS status {}", function, result);
 }
 
 } // namespace
@@ -54,7 +48,7 @@ struct CublasLt::State {
       (void)api.cublasLtDestroy(handle);
   }
   Device device;
-  Api api;
+  CublasLtApi api;
   CublasLtHandle handle = nullptr;
   std::string path;
 };
@@ -70,7 +64,7 @@ Result<CublasLt> CublasLt::open(const Device &device, const std::string &path) {
   auto state = std::make_shared<State>(device);
   GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(device);
-  GPTQC_TRY(check(state->api.cublasLtCreate(&state->handle), "cublasLtCreate"));
+  GPTQC_TRY(checkCublas(state->api.cublasLtCreate(&state->handle), "cublasLtCreate"));
   state->path = library.path;
   CublasLt result;
   result.state = std::move(state);
@@ -88,7 +82,7 @@ struct DenseGemm::Problem {
     if (operation)
       (void)api().cublasLtMatmulDescDestroy(operation);
   }
-  const Api &api() const { return library.state->api; }
+  const CublasLtApi &api() const { return library.state->api; }
 
   CublasLt library;
   CublasLtObject operation = nullptr, w = nullptr, x = nullptr, y = nullptr;
@@ -101,16 +95,16 @@ Result<DenseGemm> DenseGemm::create(const CublasLt &library, DType type, int64_t
                                     int64_t k, int count) {
   auto problem = std::make_shared<Problem>(library);
   Problem &p = *problem;
-  const Api &api = p.api();
+  const CublasLtApi &api = p.api();
   const ContextScope scope(library.state->device);
   const int dataType = type == DType::F16 ? kReal16F : kReal16BF;
-  GPTQC_TRY(check(api.cublasLtMatmulDescCreate(&p.operation, kCompute32F, kReal32F),
+  GPTQC_TRY(checkCublas(api.cublasLtMatmulDescCreate(&p.operation, kCompute32F, kReal32F),
                   "cublasLtMatmulDescCreate"));
-  GPTQC_TRY(check(api.cublasLtMatmulDescSetAttribute(p.operation, kDescTransA, &kOpTranspose,
+  GPTQC_TRY(checkCublas(api.cublasLtMatmulDescSetAttribute(p.operation, kDescTransA, &kOpTranspose,
                                                      sizeof(kOpTranspose)),
                   "cublasLtMatmulDescSetAttribute"));
   const auto layout = [&](CublasLtObject &out, int64_t rows, int64_t columns) {
-    return check(
+    return checkCublas(
         api.cublasLtMatrixLayoutCreate(&out, dataType, uint64_t(rows), uint64_t(columns), rows),
         "cublasLtMatrixLayoutCreate");
   };
@@ -120,16 +114,16 @@ Result<DenseGemm> DenseGemm::create(const CublasLt &library, DType type, int64_t
 
   CublasLtObject preference = nullptr;
   GPTQC_TRY(
-      check(api.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate"));
+      checkCublas(api.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate"));
   const size_t workspace = size_t(kCublasLtWorkspace);
-  Status status = check(api.cublasLtMatmulPreferenceSetAttribute(
+  Status status = checkCublas(api.cublasLtMatmulPreferenceSetAttribute(
                             preference, kPreferenceMaxWorkspace, &workspace, sizeof(workspace)),
                         "cublasLtMatmulPreferenceSetAttribute");
   int returned = 0;
   p.found.resize(size_t(count));
   if (status.ok())
     status =
-        check(api.cublasLtMatmulAlgoGetHeuristic(library.state->handle, p.operation, p.w, p.x, p.y,
+        checkCublas(api.cublasLtMatmulAlgoGetHeuristic(library.state->handle, p.operation, p.w, p.x, p.y,
                                                  p.y, preference, count, p.found.data(), &returned),
               "cublasLtMatmulAlgoGetHeuristic");
   (void)api.cublasLtMatmulPreferenceDestroy(preference);
@@ -153,7 +147,7 @@ Status DenseGemm::run(int algorithm, CuDevicePtr w, CuDevicePtr x, CuDevicePtr y
   const ContextScope scope(library.device);
   const float one = 1, zero = 0;
   const auto pointer = [](CuDevicePtr address) { return reinterpret_cast<void *>(address); };
-  return check(p.api().cublasLtMatmul(
+  return checkCublas(p.api().cublasLtMatmul(
                    library.handle, p.operation, &one, pointer(w), p.w, pointer(x), p.x, &zero,
                    pointer(y), p.y, pointer(y), p.y, p.found[size_t(algorithm)].algorithm,
                    pointer(workspace.address()), size_t(workspace.bytes()), stream.handle()),

@@ -9,13 +9,13 @@
 namespace gptqc {
 namespace {
 
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-Status wrong(const char *key, const json &value, std::string_view wanted) {
+Status wrong(const char *key, const OrderedJson &value, std::string_view wanted) {
   return dataCorrupt("config.json: {} is {}, which is no {}", key, quoteName(value.dump()), wanted);
 }
 
-bool isInteger(const json &value, int64_t lowest) {
+bool isInteger(const OrderedJson &value, int64_t lowest) {
   return value.is_number_integer() && value.get<int64_t>() >= lowest &&
          value.get<int64_t>() <= INT_MAX;
 }
@@ -55,13 +55,13 @@ Result<RopeParameters::Kind> ropeKind(const std::string &name) {
 
 } // namespace
 
-const json *ConfigReader::find(const char *key) const {
+const OrderedJson *ConfigReader::find(const char *key) const {
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;
 }
 
 Result<int64_t> ConfigReader::size(const char *key) const {
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (!value)
     return dataCorrupt("config.json: {} is missing", key);
   if (!isInteger(*value, 1))
@@ -70,28 +70,28 @@ Result<int64_t> ConfigReader::size(const char *key) const {
 }
 
 Result<int64_t> ConfigReader::integer(const char *key, int64_t absent) const {
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (value && !isInteger(*value, 0))
     return wrong(key, *value, "integer");
   return value ? value->get<int64_t>() : absent;
 }
 
 Result<double> ConfigReader::number(const char *key, double absent) const {
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (value && (!value->is_number() || !std::isfinite(value->get<double>())))
     return wrong(key, *value, "number");
   return value ? value->get<double>() : absent;
 }
 
 Result<bool> ConfigReader::flag(const char *key, bool absent) const {
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (value && !value->is_boolean())
     return wrong(key, *value, "boolean");
   return value ? value->get<bool>() : absent;
 }
 
 Result<std::string> ConfigReader::text(const char *key, const std::string &absent) const {
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (value && !value->is_string())
     return wrong(key, *value, "text");
   return value ? value->get<std::string>() : absent;
@@ -99,8 +99,8 @@ Result<std::string> ConfigReader::text(const char *key, const std::string &absen
 
 Result<std::vector<std::string>> ConfigReader::texts(const char *key) const {
   std::vector<std::string> list;
-  const json *value = find(key);
-  for (const json &entry : value ? *value : json::array()) {
+  const OrderedJson *value = find(key);
+  for (const OrderedJson &entry : value ? *value : OrderedJson::array()) {
     if (!value->is_array() || !entry.is_string())
       return wrong(key, *value, "list of texts");
     list.push_back(entry.get<std::string>());
@@ -110,10 +110,10 @@ Result<std::vector<std::string>> ConfigReader::texts(const char *key) const {
 
 Result<std::vector<int32_t>> ConfigReader::integers(const char *key) const {
   std::vector<int32_t> list;
-  const json *value = find(key);
+  const OrderedJson *value = find(key);
   if (!value)
     return list;
-  for (const json &entry : value->is_array() ? *value : json::array({*value})) {
+  for (const OrderedJson &entry : value->is_array() ? *value : OrderedJson::array({*value})) {
     if (!isInteger(entry, 0))
       return wrong(key, *value, "token id or list of them");
     list.push_back(entry.get<int32_t>());
@@ -139,7 +139,7 @@ Result<Activation> ConfigReader::activation(const char *key, const std::string &
 Result<std::optional<RopeParameters>> ConfigReader::rope(int64_t positions) const {
   RopeParameters rope;
   GPTQC_ASSIGN(rope.theta, number("rope_theta", 10000));
-  const json *nested = find("rope_parameters");
+  const OrderedJson *nested = find("rope_parameters");
   if (!nested)
     nested = find("rope_scaling");
   if (nested && !nested->is_object())

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kAlignment = 64;
+constexpr int64_t kTensorAlignment = 64;
 constexpr int64_t kMaxCodeBytes = int64_t(256) << 20;
 
 std::string driverText(int version) {
@@ -191,7 +191,7 @@ Status Pack::checkTensors() const {
     if (!tensor || tensor->type != ElementType::U8)
       return dataCorrupt("tensor '{}' of kernel '{}' is missing", quoteName(kernel.tensor),
                          kernel.facts.descriptor);
-    if (int64_t(tensor->bytes) != (kernel.bytes + kAlignment - 1) / kAlignment * kAlignment)
+    if (int64_t(tensor->bytes) != (kernel.bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment)
       return dataCorrupt("tensor '{}' has {} bytes, its kernel {}", quoteName(kernel.tensor),
                          tensor->bytes, kernel.bytes);
   }

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr size_t kAlignment = 64;
+constexpr size_t kPayloadAlignment = 64;
 
 std::string rangeText(const MRange &m) {
   return m.hi == kUnboundedM ? fmt::format("{}..", m.lo) : fmt::format("{}..{}", m.lo, m.hi);
@@ -102,7 +102,7 @@ Status PackBuilder::write(const std::filesystem::path &path) const {
       table["rows"].push_back(Json::array({range, list.size()}));
     }
     std::vector<uint8_t> padded = image.cubin;
-    padded.resize((padded.size() + kAlignment - 1) / kAlignment * kAlignment);
+    padded.resize((padded.size() + kPayloadAlignment - 1) / kPayloadAlignment * kPayloadAlignment);
     code[tensorName(digest, entry.ptx)] = std::move(padded);
     list.push_back(std::move(facts));
   }

@@ -7,11 +7,11 @@ namespace gptqc {
 namespace {
 
 const Descriptor kPoint = *Descriptor::parse("w4 g128 sym f16->f16 n4096 k4096 m1..1");
-constexpr const char *kOther = "mma t64x8x256 warps4 kwarps4 stages3";
+constexpr const char *kOtherSchedule = "mma t64x8x256 warps4 kwarps4 stages3";
 constexpr const char *kWorse = "simt t128x4x16 warps4 stages1";
 
 TEST(ModelCheck, TheChoicesOwnTimeCountsTheLastOfSeveral) {
-  const Records records = parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOther, 5) +
+  const Records records = parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOtherSchedule, 5) +
                                 line(kPoint, choiceOf(kPoint), 6, "b"));
   const std::vector<MeasuredPoint> points = measuredPoints(records);
   ASSERT_EQ(points.size(), 1u);
@@ -22,12 +22,12 @@ TEST(ModelCheck, TheChoicesOwnTimeCountsTheLastOfSeveral) {
 }
 
 TEST(ModelCheck, TheModelsFavoriteStandsInForAChoiceThatWasNotMeasured) {
-  const Records records = parse(line(kPoint, kWorse, 4) + line(kPoint, kOther, 5));
+  const Records records = parse(line(kPoint, kWorse, 4) + line(kPoint, kOtherSchedule, 5));
   const std::vector<MeasuredPoint> points = measuredPoints(records);
   const ModelVerdict verdict = judgeModel(points[0]);
   EXPECT_FALSE(verdict.measured);
   ASSERT_NE(verdict.record, nullptr);
-  EXPECT_EQ(verdict.record->schedule.print(), kOther);
+  EXPECT_EQ(verdict.record->schedule.print(), kOtherSchedule);
   EXPECT_DOUBLE_EQ(verdict.ratio, 1.25);
 }
 
@@ -42,15 +42,15 @@ TEST(ModelCheck, SaysTheShareAndTheWorst) {
   Descriptor second = kPoint;
   second.m = {2, 2};
   const ModelReport report =
-      checkModel(parse(line(kPoint, choiceOf(kPoint), 5.4) + line(kPoint, kOther, 5) +
-                       line(second, choiceOf(second), 6) + line(second, kOther, 5)));
+      checkModel(parse(line(kPoint, choiceOf(kPoint), 5.4) + line(kPoint, kOtherSchedule, 5) +
+                       line(second, choiceOf(second), 6) + line(second, kOtherSchedule, 5)));
   EXPECT_DOUBLE_EQ(report.share, 0.5);
   EXPECT_NE(report.text.find("1 of 2 points (50.0 %) are within 10 % of the best measured, 0 "
                              "defaults were not measured; the worst, 1.20 x: " +
                              second.print()),
             std::string::npos)
       << report.text;
-  EXPECT_NE(report.text.find(std::string(", best: ") + kOther), std::string::npos) << report.text;
+  EXPECT_NE(report.text.find(std::string(", best: ") + kOtherSchedule), std::string::npos) << report.text;
 }
 
 } // namespace

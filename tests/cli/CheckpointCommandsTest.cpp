@@ -5,13 +5,13 @@
 
 #include "tests/cli/RunTool.h"
 
-using gptqc::testing::contains;
-using gptqc::testing::expectFailure;
-using gptqc::testing::Outcome;
-using gptqc::testing::readText;
-using gptqc::testing::run;
-using gptqc::testing::TempFolder;
-using gptqc::testing::writeText;
+using gptqc::fixtures::contains;
+using gptqc::fixtures::expectFailure;
+using gptqc::fixtures::Outcome;
+using gptqc::fixtures::readText;
+using gptqc::fixtures::run;
+using gptqc::fixtures::TempFolder;
+using gptqc::fixtures::writeText;
 namespace fs = std::filesystem;
 
 namespace {

@@ -3,12 +3,12 @@
 
 #include "tests/cli/RunTool.h"
 
-using gptqc::testing::contains;
-using gptqc::testing::expectFailure;
-using gptqc::testing::Outcome;
-using gptqc::testing::run;
-using gptqc::testing::TempFolder;
-using gptqc::testing::writeText;
+using gptqc::fixtures::contains;
+using gptqc::fixtures::expectFailure;
+using gptqc::fixtures::Outcome;
+using gptqc::fixtures::run;
+using gptqc::fixtures::TempFolder;
+using gptqc::fixtures::writeText;
 
 namespace {
 

@@ -11,7 +11,7 @@
 
 #include "tests/support/TempFolder.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 struct Outcome {
   int exitCode = -1;
@@ -45,6 +45,6 @@ inline void expectFailure(const std::string &arguments, int exitCode, const std:
       << outcome.errors;
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_CLI_RUNTOOL_H

@@ -14,12 +14,12 @@
 
 #include "tests/cli/RunTool.h"
 
-using gptqc::testing::contains;
-using gptqc::testing::Outcome;
-using gptqc::testing::readText;
-using gptqc::testing::run;
-using gptqc::testing::TempFolder;
-using gptqc::testing::writeText;
+using gptqc::fixtures::contains;
+using gptqc::fixtures::Outcome;
+using gptqc::fixtures::readText;
+using gptqc::fixtures::run;
+using gptqc::fixtures::TempFolder;
+using gptqc::fixtures::writeText;
 namespace fs = std::filesystem;
 
 namespace {
@@ -30,7 +30,7 @@ const std::string kModel = (kData / "models/docs-opt-5m").string();
 const std::string kTokens = (kData / "tokens.safetensors").string();
 
 void expectFailure(const std::string &arguments, const std::string &says) {
-  gptqc::testing::expectFailure(arguments, 1, says);
+  gptqc::fixtures::expectFailure(arguments, 1, says);
 }
 
 std::map<std::string, std::string> filesOf(const fs::path &folder) {

@@ -125,7 +125,7 @@ TEST(NvrtcCover, DefaultSchedulesCompileWithoutSpills) {
   const char *full = std::getenv("GPTQC_NVRTC_FULL");
   const bool isFull = full && std::string_view(full) == "1";
   const std::vector<Row> rows =
-      isFull ? fullProduct() : testing::pairwiseCover(levelCounts(), allowed, 1);
+      isFull ? fullProduct() : fixtures::pairwiseCover(levelCounts(), allowed, 1);
   std::printf("%zu compiles\n", rows.size());
   if (!isFull) {
     ASSERT_LE(rows.size(), size_t(kMaxCompiles));

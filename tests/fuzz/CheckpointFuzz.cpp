@@ -33,11 +33,11 @@ void checkLayer(const Checkpoint &checkpoint, const LayerInfo &layer) {
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static testing::TempFolder folder;
+  static fixtures::TempFolder folder;
   const std::string_view text = textOf(data, size);
   const size_t end = std::min(text.find('\0'), text.size());
-  testing::writeText(folder / "config.json", text.substr(0, end));
-  testing::writeText(folder / "model.safetensors", text.substr(std::min(end + 1, text.size())));
+  fixtures::writeText(folder / "config.json", text.substr(0, end));
+  fixtures::writeText(folder / "model.safetensors", text.substr(std::min(end + 1, text.size())));
   const Result<Checkpoint> strict = Checkpoint::open(folder.path());
   if (!strict)
     checkError(strict.status());

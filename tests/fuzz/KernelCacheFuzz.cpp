@@ -49,7 +49,7 @@ public:
   }
 
   std::optional<KernelImage> findBuild(std::string_view bytes) const {
-    testing::writeText(folder.path() / "v1/build/01" / kBuildKey, bytes);
+    fixtures::writeText(folder.path() / "v1/build/01" / kBuildKey, bytes);
     return cache.findRequest(request);
   }
 
@@ -57,16 +57,16 @@ public:
   std::optional<KernelImage> findThrough(std::string_view requestText) const {
     const std::string key = request.key();
     const std::filesystem::path path = folder.path() / "v1/request" / key.substr(0, 2) / key;
-    const std::string good = testing::readText(path);
-    testing::writeText(path, requestText);
+    const std::string good = fixtures::readText(path);
+    fixtures::writeText(path, requestText);
     std::optional<KernelImage> image = cache.findRequest(request);
     require(!image || requestText == good, "a damaged request is a miss");
-    testing::writeText(path, good);
+    fixtures::writeText(path, good);
     return image;
   }
 
 private:
-  testing::TempFolder folder;
+  fixtures::TempFolder folder;
   DiskCache cache;
   KernelRequest request{"w4 g128 sym f16->f16 n64 k256 m1..1", "sm_90a", "", "build"};
 };

@@ -7,10 +7,10 @@ using namespace gptqc;
 using namespace gptqc::fuzz;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  static testing::TempFolder folder;
+  static fixtures::TempFolder folder;
   const std::string_view input = textOf(data, size);
   const size_t end = std::min(input.find('\0'), input.size());
-  testing::writeText(folder / "tokenizer.json", input.substr(0, end));
+  fixtures::writeText(folder / "tokenizer.json", input.substr(0, end));
   const Result<std::shared_ptr<const Tokenizer>> tokenizer = Tokenizer::open(folder.path());
   if (!tokenizer) {
     checkError(tokenizer.status());

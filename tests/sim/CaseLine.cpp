@@ -172,7 +172,7 @@ std::string CaseLine::print() const {
 std::vector<CaseLine> coverCases(uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<CaseLine> lines;
-  for (const Row &row : testing::pairwiseCover(levelCounts(), allowed, seed))
+  for (const Row &row : fixtures::pairwiseCover(levelCounts(), allowed, seed))
     if (std::optional<CaseLine> line = caseOf(row, random)) {
       line->seed = 0;
       lines.push_back(std::move(*line));
@@ -182,7 +182,7 @@ std::vector<CaseLine> coverCases(uint64_t seed) {
   levels[Epilogue] = kWgmmaEpilogues;
   levels[Columns] = kWgmmaColumns;
   levels[Tokens] = kWgmmaTokens;
-  for (Row row : testing::pairwiseCover(levels, allowed, seed)) {
+  for (Row row : fixtures::pairwiseCover(levels, allowed, seed)) {
     row[Tokens] += int(kTokens.size()) - kWgmmaTokens;
     row[How] = kHowWgmma;
     if (std::optional<CaseLine> line = caseOf(row, random))

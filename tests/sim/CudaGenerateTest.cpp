@@ -13,7 +13,7 @@
 namespace gptqc {
 namespace {
 
-using testing::dataFolder;
+using fixtures::dataFolder;
 
 const CpuContext &oneThread() {
   static const CpuContext cpu = {Blas::builtin(1), 1};
@@ -111,7 +111,7 @@ TEST_F(CudaGenerate, LogitsAreThoseOfTheCpu) {
 }
 
 TEST_F(CudaGenerate, BundledModelsSayWhatTheySayOnTheCpu) {
-  const testing::TempFolder folder;
+  const fixtures::TempFolder folder;
   for (const char *name : {"docs-llama-7m", "docs-opt-5m"}) {
     SCOPED_TRACE(name);
     const std::filesystem::path source = dataFolder() / "models" / name;
@@ -149,13 +149,13 @@ TEST_F(CudaGenerate, Errors) {
       return makeCudaSequence(*forward, plan, 1, nullptr);
     });
   };
-  testing::expectError(run(std::vector<int32_t>(65, 7)).status(), Code::InvalidArgument,
+  fixtures::expectError(run(std::vector<int32_t>(65, 7)).status(), Code::InvalidArgument,
                        "65 tokens: the model has learned 64 positions");
-  testing::expectError(run({1, 99}).status(), Code::InvalidArgument, "token id 99");
+  fixtures::expectError(run({1, 99}).status(), Code::InvalidArgument, "token id 99");
   EXPECT_EQ(run(std::vector<int32_t>(60, 7))->tokens.size(), 5U);
   fake.failing = "cuMemAlloc_v2";
   fake.failure = 2; // CUDA_ERROR_OUT_OF_MEMORY
-  testing::expectError(run({1}).status(), Code::DeviceError, "tiny/opt: ");
+  fixtures::expectError(run({1}).status(), Code::DeviceError, "tiny/opt: ");
 }
 
 } // namespace

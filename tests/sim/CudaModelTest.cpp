@@ -11,7 +11,7 @@
 namespace gptqc {
 namespace {
 
-using testing::dataFolder;
+using fixtures::dataFolder;
 
 class CudaModel : public sim::SimulatedDevice {
 protected:

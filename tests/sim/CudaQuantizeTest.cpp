@@ -12,7 +12,7 @@
 namespace gptqc {
 namespace {
 
-using testing::dataFolder;
+using fixtures::dataFolder;
 
 double sameCodes(const LayerSolution &a, const LayerSolution &b) {
   int64_t same = 0;
@@ -43,8 +43,8 @@ protected:
 
 TEST_F(CudaQuantize, SolutionsAreThoseOfTheCpu) {
   const int64_t n = 20, k = 140;
-  const std::vector<float> weights = testing::normalValues(n * k, 1);
-  Hessian hessian = testing::correlatedHessian(k, 2);
+  const std::vector<float> weights = fixtures::normalValues(n * k, 1);
+  Hessian hessian = fixtures::correlatedHessian(k, 2);
   for (int64_t i = 0; i < k; ++i) // a dead column
     hessian.values[size_t(17 * k + i)] = hessian.values[size_t(i * k + 17)] = 0;
   std::vector<SolverOptions> all(2); // CudaSolverGpuTest has more
@@ -68,9 +68,9 @@ TEST_F(CudaQuantize, SolutionsAreThoseOfTheCpu) {
 /// 16-bit weights stay on the device: what is left there is what the codes stand for.
 TEST_F(CudaQuantize, LeavesTheQuantizedWeights) {
   const int64_t n = 18, k = 40;
-  const Hessian hessian = testing::correlatedHessian(k, 3);
+  const Hessian hessian = fixtures::correlatedHessian(k, 3);
   std::vector<uint16_t> bits;
-  for (const float value : testing::normalValues(n * k, 4))
+  for (const float value : fixtures::normalValues(n * k, 4))
     bits.push_back(fromFloat(value, DType::BF16));
   const DeviceBuffer weights = *DeviceBuffer::upload(*device, bits);
   const CudaWeights w = {weights.address(), n, k, ElementType::BF16};
@@ -89,7 +89,7 @@ TEST_F(CudaQuantize, LeavesTheQuantizedWeights) {
 
 TEST_F(CudaQuantize, RefusesWhatTheCpuRefuses) {
   const int64_t n = 8, k = 32;
-  const Hessian hessian = testing::correlatedHessian(k, 3);
+  const Hessian hessian = fixtures::correlatedHessian(k, 3);
   const auto factor = solver->factor(hessian, {});
   ASSERT_TRUE(factor.ok());
   std::vector<uint16_t> bits(size_t(n * k), fromFloat(0.5f, DType::F16));
@@ -102,7 +102,7 @@ TEST_F(CudaQuantize, RefusesWhatTheCpuRefuses) {
   Hessian bad = hessian;
   bad.values[size_t(7 * k + 7)] = INFINITY;
   EXPECT_NE(solver->factor(bad, {}).status().message().find("input channel 7"), std::string::npos);
-  EXPECT_EQ(solver->factor(testing::correlatedHessian(16, 1), {}).status().code(), Code::Ok);
+  EXPECT_EQ(solver->factor(fixtures::correlatedHessian(16, 1), {}).status().code(), Code::Ok);
 }
 
 /// The first stages of a block, one layer from an earlier run; with `more`, one stage of the next

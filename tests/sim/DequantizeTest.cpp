@@ -60,7 +60,7 @@ std::vector<uint16_t> runKernel(PackedWeights &packed, DType type) {
 }
 
 TEST(DequantizePacked, GivesWhatTheHostGives) {
-  const std::vector<Descriptor> cases = gptqc::testing::smallCases();
+  const std::vector<Descriptor> cases = gptqc::fixtures::smallCases();
   for (size_t i = 0; i < cases.size(); i += 3) {
     const Result<QuantizedMatrix> matrix = syntheticLayer(cases[i], 5, 1);
     ASSERT_TRUE(matrix.ok()) << matrix.status().message();

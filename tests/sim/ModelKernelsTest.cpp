@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint16_t kPoison = 0xffff;
 
-struct Call {
+struct ModelCall {
   ModelKernel kernel;
   ModelArgs args;
   Dim3 grid;
@@ -26,11 +26,11 @@ struct Call {
 };
 
 void body(const void *context) {
-  const Call &call = *static_cast<const Call *>(context);
+  const ModelCall &call = *static_cast<const ModelCall *>(context);
   call.kernel(call.args);
 }
 
-testing::AssertionResult runsOnce(const Call &call, bool backwards = false) {
+testing::AssertionResult runsOnce(const ModelCall &call, bool backwards = false) {
   Launch launch;
   launch.kernel = body;
   launch.context = &call;
@@ -45,7 +45,7 @@ testing::AssertionResult runsOnce(const Call &call, bool backwards = false) {
 }
 
 /// In both orders of the threads; the kernel does not work in place.
-testing::AssertionResult runs(const Call &call) {
+testing::AssertionResult runs(const ModelCall &call) {
   const testing::AssertionResult forwards = runsOnce(call);
   return forwards ? runsOnce(call, true) : forwards;
 }
@@ -95,7 +95,7 @@ TEST_P(ModelKernels, Norm) {
                        bias = floats(kColumns);
     const std::vector<float> before = residual;
     std::vector<uint16_t> delta = halves(kRows * kColumns), y(kRows * kColumns, kPoison);
-    Call call;
+    ModelCall call;
     call.kernel = pick("norm");
     call.args.residual = address(residual);
     call.args.weight = address(weight);
@@ -143,7 +143,7 @@ TEST_P(ModelKernels, Rotate) {
       cosine.push_back(std::cos(angle));
       sine.push_back(std::sin(angle));
     }
-    Call call;
+    ModelCall call;
     call.kernel = pick("rotate");
     call.args.yStride = kStride;
     call.args.length = kLength;
@@ -200,7 +200,7 @@ TEST_P(ModelKernels, Activate) {
   for (int kind = 0; kind < 4; ++kind)
     for (const bool gated : {false, true}) {
       std::fill(y.begin(), y.end(), kPoison);
-      Call call;
+      ModelCall call;
       call.kernel = pick("activate");
       call.args.x = address(x) + (gated ? 2 * kColumns : 0); // gate and up side by side
       call.args.keys = gated ? address(x) : 0;
@@ -225,7 +225,7 @@ TEST_P(ModelKernels, BiasAndLoss) {
   std::vector<uint16_t> x = halves(kRows * kColumns);
   std::vector<float> bias = floats(kColumns), logits = floats(kRows * kColumns, 4), losses(kRows);
   std::vector<int32_t> targets = {5, -1, 71};
-  Call call;
+  ModelCall call;
   std::vector<uint16_t> y = x;
   call.kernel = pick("bias");
   call.args.y = address(y);
@@ -237,7 +237,7 @@ TEST_P(ModelKernels, BiasAndLoss) {
   for (size_t i = 0; i < y.size(); ++i)
     expectNear(y[i], value(x[i]) + bias[i % kColumns], 10);
 
-  call = Call();
+  call = ModelCall();
   call.kernel = findModelKernel("loss");
   call.args.residual = address(logits);
   call.args.columns = kColumns;
@@ -277,7 +277,7 @@ TEST_P(ModelKernels, Attend) {
       for (size_t i = 0; i < kvWidth; ++i)
         k[(s * kvRows + size_t(c.keys)) * kvWidth + i] =
             v[(s * kvRows + size_t(c.keys)) * kvWidth + i] = kPoison;
-    Call call;
+    ModelCall call;
     call.kernel = pick("attend" + std::to_string(c.tile));
     ModelArgs &args = call.args;
     args.x = address(q), args.keys = address(k), args.values = address(v), args.y = address(y);

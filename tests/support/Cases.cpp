@@ -3,7 +3,7 @@
 
 #include "tests/support/Pairwise.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 namespace {
 
 constexpr int64_t kGroups[] = {-1, 16, 32, 40, 64, 128};
@@ -44,4 +44,4 @@ std::vector<Descriptor> smallCases() {
   return cases;
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures

@@ -6,12 +6,12 @@
 
 #include "runtime/core/Descriptor.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 /// A pairwise cover of bits, zero points, group sizes, column orders, types, epilogues, N and K,
 /// with odd sizes and short last groups among them. Every N * K is below 64 Ki; m is 1...
 std::vector<Descriptor> smallCases();
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_SUPPORT_CASES_H

@@ -10,8 +10,8 @@ int main(int argc, char **argv) {
     return 2;
   }
   const std::filesystem::path output = argv[2];
-  for (const gptqc::testing::ModelVariant &variant : gptqc::testing::modelVariants()) {
-    if (const gptqc::Status made = gptqc::testing::makeVariant(variant, argv[1], output);
+  for (const gptqc::fixtures::ModelVariant &variant : gptqc::fixtures::modelVariants()) {
+    if (const gptqc::Status made = gptqc::fixtures::makeVariant(variant, argv[1], output);
         !made.ok()) {
       fmt::print(stderr, "gptqc-variants: error: {}\n", made.message());
       return 1;

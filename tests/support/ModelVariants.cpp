@@ -3,7 +3,7 @@
 
 #include "tests/support/Pairwise.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 namespace {
 
 const std::vector<std::string> kModels = {"docs-llama-7m", "docs-opt-5m"};
@@ -56,4 +56,4 @@ Status makeVariant(const ModelVariant &variant, const std::filesystem::path &mod
       .withContext(variant.name);
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures

@@ -9,7 +9,7 @@
 
 #include "runtime/checkpoint/QuantizeModel.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 struct ModelVariant {
   std::string name;  ///< e.g. "docs-opt-5m-w3-g64-asym-actorder-gptq_v2"; also its folder
@@ -28,6 +28,6 @@ std::vector<ModelVariant> modelVariants();
 Status makeVariant(const ModelVariant &variant, const std::filesystem::path &models,
                    const std::filesystem::path &output);
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_SUPPORT_MODELVARIANTS_H

@@ -11,7 +11,7 @@
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;
-using namespace gptqc::testing;
+using namespace gptqc::fixtures;
 
 namespace {
 

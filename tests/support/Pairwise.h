@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 class PairwiseCover {
 public:
@@ -198,6 +198,6 @@ pairwiseCover(const std::vector<int> &levels, std::function<bool(const std::vect
   return PairwiseCover(levels, std::move(allowed), seed).run();
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_SUPPORT_PAIRWISE_H

@@ -6,7 +6,7 @@
 #include <set>
 #include <tuple>
 
-using gptqc::testing::pairwiseCover;
+using gptqc::fixtures::pairwiseCover;
 
 namespace {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 class TempFolder {
 public:
@@ -42,6 +42,6 @@ inline std::string readText(const std::filesystem::path &path) {
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_SUPPORT_TEMPFOLDER_H

@@ -35,11 +35,11 @@ constexpr Architecture family(std::string_view modelType,
           .read = read};
 }
 
-constexpr std::array kFamily = {family("llama", readLlama), family("mistral", readMistral)};
+constexpr std::array kLlamaFamily = {family("llama", readLlama), family("mistral", readMistral)};
 
 } // namespace
 
-std::span<const Architecture> llamaArchitectures() { return kFamily; }
+std::span<const Architecture> llamaArchitectures() { return kLlamaFamily; }
 
 Status readLlamaLike(const ConfigReader &config, ModelConfig &model) {
   model.norm = NormKind::Rms;

@@ -28,7 +28,7 @@ Status readOpt(const ConfigReader &config, ModelConfig &model) {
   return Status();
 }
 
-constexpr std::array<Architecture, 1> kFamily = {{{.modelType = "opt",
+constexpr std::array<Architecture, 1> kOptFamily = {{{.modelType = "opt",
                                                    .embedding = "model.decoder.embed_tokens",
                                                    .positions = "model.decoder.embed_positions",
                                                    .positionOffset = 2,
@@ -42,6 +42,6 @@ constexpr std::array<Architecture, 1> kFamily = {{{.modelType = "opt",
 
 } // namespace
 
-std::span<const Architecture> optArchitectures() { return kFamily; }
+std::span<const Architecture> optArchitectures() { return kOptFamily; }
 
 } // namespace gptqc

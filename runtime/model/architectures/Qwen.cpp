@@ -58,10 +58,10 @@ constexpr Architecture qwen3() {
   return row;
 }
 
-constexpr std::array kFamily = {qwen2(), qwen3()};
+constexpr std::array kQwenFamily = {qwen2(), qwen3()};
 
 } // namespace
 
-std::span<const Architecture> qwenArchitectures() { return kFamily; }
+std::span<const Architecture> qwenArchitectures() { return kQwenFamily; }
 
 } // namespace gptqc

@@ -10,7 +10,7 @@ namespace gptqc {
 namespace {
 
 /// Tokens that go through a block together: enough for the matrix products to be large.
-constexpr int64_t kSweepTokens = 4096;
+constexpr int64_t kCpuSweepTokens = 4096;
 
 class CpuCalibration : public Calibration {
 public:
@@ -98,7 +98,7 @@ public:
   }
 
 private:
-  int64_t sweepTokens() const { return std::max<int64_t>(1, kSweepTokens / length) * length; }
+  int64_t sweepTokens() const { return std::max<int64_t>(1, kCpuSweepTokens / length) * length; }
   MatrixRef<float> part(int64_t row) {
     return x.ref().block(row, 0, std::min(sweepTokens(), x.rows - row), x.columns);
   }

@@ -13,9 +13,9 @@
 namespace gptqc {
 namespace {
 
-using testing::readText;
-using testing::TempFolder;
-using testing::writeText;
+using fixtures::readText;
+using fixtures::TempFolder;
+using fixtures::writeText;
 
 const char *const kLine = "w4 g128 sym f16->f16 n4096 k4096 m1..1 | sm_90a h200 sms132 | mma "
                           "t64x8x256 warps4 kwarps4 stages3 | us=5.31 spread=0.012 method=cold15 "

@@ -57,7 +57,7 @@ private:
 } // namespace
 
 TEST(Verify, EveryCasePassesOnTheCpu) {
-  const std::vector<VerifyLayer> layers = syntheticLayers(gptqc::testing::smallCases(), 5);
+  const std::vector<VerifyLayer> layers = syntheticLayers(gptqc::fixtures::smallCases(), 5);
   const std::unique_ptr<Runner> runner = makeCpuRunner({});
   VerifyOptions options;
   options.tokens = {1, 7, 16};

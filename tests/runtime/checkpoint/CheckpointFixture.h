@@ -14,7 +14,7 @@
 #include "runtime/core/SafeTensorsWriter.h"
 #include "tests/support/TempFolder.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 struct StoredTensor {
   ElementType type;
@@ -110,6 +110,6 @@ private:
   TempFolder folder;
 };
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_RUNTIME_CHECKPOINT_CHECKPOINTFIXTURE_H

@@ -7,8 +7,8 @@
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;
-using gptqc::testing::TempFolder;
-using gptqc::testing::writeText;
+using gptqc::fixtures::TempFolder;
+using gptqc::fixtures::writeText;
 
 namespace {
 

@@ -5,19 +5,19 @@
 #include <functional>
 
 using namespace gptqc;
-using namespace gptqc::testing;
+using namespace gptqc::fixtures;
 
 namespace {
 
-const std::string kName = "model.layers.0.self_attn.q_proj";
+const std::string kLinted = "model.layers.0.self_attn.q_proj";
 
 struct Lint : public ::testing::Test {
   CheckpointFolder folder;
   LayerSpec spec;
 
-  void addLayer() { folder.add(kName, spec); }
+  void addLayer() { folder.add(kLinted, spec); }
   StoredTensor &tensor(const std::string &suffix) {
-    return folder.tensors.at(kName + "." + suffix);
+    return folder.tensors.at(kLinted + "." + suffix);
   }
 
   Checkpoint examine() {
@@ -71,7 +71,7 @@ TEST_F(Lint, CleanCheckpointHasNoFindings) {
 TEST_F(Lint, MissingTensors) {
   for (const char *suffix : {"qzeros", "scales"}) {
     addLayer();
-    folder.tensors.erase(kName + "." + suffix);
+    folder.tensors.erase(kLinted + "." + suffix);
     expectFatal("missing-tensor", suffix);
   }
 }
@@ -107,7 +107,7 @@ TEST_F(Lint, WrongShapes) {
   tensor("qweight") = stored(ElementType::I32, {int64_t(1) << 58, 0}, std::vector<int32_t>());
   expectFatal("shape", "empty");
   addLayer();
-  folder.tensors[kName + ".bias"] = stored(ElementType::F16, {63}, std::vector<uint16_t>(63));
+  folder.tensors[kLinted + ".bias"] = stored(ElementType::F16, {63}, std::vector<uint16_t>(63));
   expectFatal("shape", "bias");
 }
 
@@ -297,7 +297,7 @@ TEST_F(Lint, SkippedModuleIsQuantized) {
 
 TEST_F(Lint, WeightBesideQweight) {
   addLayer();
-  folder.tensors[kName + ".weight"] = stored(ElementType::F16, {1}, std::vector<uint16_t>{0});
+  folder.tensors[kLinted + ".weight"] = stored(ElementType::F16, {1}, std::vector<uint16_t>{0});
   expectOne("both-weights", Severity::Warning, "remove weight");
 }
 
@@ -333,7 +333,7 @@ TEST_F(Lint, OpenNamesFolderLayerAndRemedy) {
   const auto checkpoint = Checkpoint::open(folder.write());
   ASSERT_FALSE(checkpoint.ok());
   const std::string message = checkpoint.status().message();
-  for (const std::string &part : {folder.write().string(), kName, std::string("set bits to 4")})
+  for (const std::string &part : {folder.write().string(), kLinted, std::string("set bits to 4")})
     EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 

@@ -10,9 +10,9 @@
 #include "tests/support/TempFolder.h"
 
 using namespace gptqc;
-using gptqc::testing::readText;
-using gptqc::testing::TempFolder;
-using gptqc::testing::writeText;
+using gptqc::fixtures::readText;
+using gptqc::fixtures::TempFolder;
+using gptqc::fixtures::writeText;
 namespace fs = std::filesystem;
 
 namespace {

@@ -16,7 +16,7 @@
 #include "tests/runtime/checkpoint/CheckpointFixture.h"
 
 using namespace gptqc;
-using namespace gptqc::testing;
+using namespace gptqc::fixtures;
 namespace fs = std::filesystem;
 
 namespace {

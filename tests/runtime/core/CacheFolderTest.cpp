@@ -19,7 +19,7 @@ namespace gptqc {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::TempFolder;
+using fixtures::TempFolder;
 
 KernelRequest request(int index) {
   return {fmt::format("w4 g128 sym f16->f16 n{} k4096 m1..1", 64 * index), "sm_90a", "", "build-1"};
@@ -79,8 +79,8 @@ TEST(CacheFolderTest, PruneRemovesOldTemporariesOnly) {
   const DiskCache cache(folder.path());
   ASSERT_TRUE(cache.store(request(1), image(1)).ok());
   const fs::path home = CacheFolder(folder.path()).list()->front().path.parent_path();
-  testing::writeText(home / ".old.1-1.tmp", "x");
-  testing::writeText(home / ".new.1-2.tmp", "x");
+  fixtures::writeText(home / ".old.1-1.tmp", "x");
+  fixtures::writeText(home / ".new.1-2.tmp", "x");
   fs::last_write_time(home / ".old.1-1.tmp",
                       fs::file_time_type::clock::now() - std::chrono::hours(2));
   EXPECT_EQ(CacheFolder(folder.path()).prune(INT64_MAX)->leftOvers, 1);
@@ -95,7 +95,7 @@ TEST(CacheFolderTest, VerifyFindsDamageAndRemovesIt) {
     ASSERT_TRUE(cache.store(request(i), image(i)).ok());
   const fs::path broken = cacheformat::pathOf(folder.path(), "build", image(0).buildKey);
   fs::resize_file(broken, fs::file_size(broken) - 1);
-  testing::writeText(cacheformat::pathOf(folder.path(), "request", request(1).key()), "nonsense");
+  fixtures::writeText(cacheformat::pathOf(folder.path(), "request", request(1).key()), "nonsense");
   const CacheFolder keeper(folder.path());
   auto check = keeper.verify(false);
   EXPECT_EQ(check->builds, 2);

@@ -9,7 +9,7 @@
 using namespace gptqc;
 
 TEST(Dequantize, PackedWeightsAreThoseOfTheCodes) {
-  for (const Descriptor &descriptor : gptqc::testing::smallCases()) {
+  for (const Descriptor &descriptor : gptqc::fixtures::smallCases()) {
     const Result<QuantizedMatrix> matrix = syntheticLayer(descriptor, 5, 1);
     ASSERT_TRUE(matrix.ok()) << matrix.status().message();
     const Matrix plain = dequantize(*matrix), packed = dequantize(packWeights(*matrix));

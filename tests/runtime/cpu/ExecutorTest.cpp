@@ -46,7 +46,7 @@ void check(const Descriptor &descriptor, Inputs inputs, int64_t m) {
 } // namespace
 
 TEST(Executor, MatchesTheReferenceOnThePairwiseCover) {
-  const std::vector<Descriptor> cases = gptqc::testing::smallCases();
+  const std::vector<Descriptor> cases = gptqc::fixtures::smallCases();
   EXPECT_GE(cases.size(), 40u);
   constexpr int64_t kTokens[] = {1, 2, 5, 7, 33};
   for (size_t i = 0; i < cases.size(); ++i)
@@ -54,7 +54,7 @@ TEST(Executor, MatchesTheReferenceOnThePairwiseCover) {
 }
 
 TEST(Executor, KeepsNanAndInfinityInTheirRows) {
-  const std::vector<Descriptor> cases = gptqc::testing::smallCases();
+  const std::vector<Descriptor> cases = gptqc::fixtures::smallCases();
   for (size_t i = 0; i < cases.size(); i += 3)
     check(cases[i], Inputs::NonFinite, 6);
 }

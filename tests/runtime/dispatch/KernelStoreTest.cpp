@@ -13,7 +13,7 @@
 namespace gptqc {
 namespace {
 
-using testing::TempFolder;
+using fixtures::TempFolder;
 
 const Target kGpu = *Target::parse("sm_90a h200 sms132");
 Descriptor kernel(const char *m) {

@@ -10,8 +10,8 @@
 namespace gptqc {
 namespace {
 
-using testing::dataFolder;
-using testing::expectError;
+using fixtures::dataFolder;
+using fixtures::expectError;
 
 TEST(Sampler, GreedyAndTopP) {
   const std::vector<float> logits = {1, 3, 3, -2};
@@ -116,7 +116,7 @@ TEST(Generate, Errors) {
 
 TEST(Generate, OutputThatIsNotFinite) {
   const CpuContext cpu = {Blas::builtin(1), 1};
-  testing::ModelFolder folder("llama");
+  fixtures::ModelFolder folder("llama");
   const std::vector<float> huge(64 * 32, 3e38f);
   const auto *bytes = reinterpret_cast<const uint8_t *>(huge.data());
   folder.plan["lm_head.weight"].type = ElementType::F32;
@@ -146,7 +146,7 @@ TEST(Generate, EndsWithTheLearnedPositions) {
 
 /// The bundled models at 8 bits say what they say unquantized, from the packed form.
 TEST(Generate, WithQuantizedLayers) {
-  const testing::TempFolder folder;
+  const fixtures::TempFolder folder;
   const CpuContext cpu = CpuContext::create(2);
   const Result<TokenRows> all = loadTokenRows(dataFolder() / "tokens.safetensors", "eval_ids");
   for (const char *name : {"docs-llama-7m", "docs-opt-5m"}) {

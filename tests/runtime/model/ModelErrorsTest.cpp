@@ -7,8 +7,8 @@
 namespace gptqc {
 namespace {
 
-using testing::expectError;
-using testing::ModelFolder;
+using fixtures::expectError;
+using fixtures::ModelFolder;
 
 Status openStatus(ModelFolder &folder) { return Model::open(folder.write()).status(); }
 
@@ -93,12 +93,12 @@ TEST(ModelErrors, Configuration) {
 }
 
 TEST(ModelErrors, Tokens) {
-  const Result<Model> llama = Model::open(testing::dataFolder() / "tiny/llama");
+  const Result<Model> llama = Model::open(fixtures::dataFolder() / "tiny/llama");
   ASSERT_TRUE(llama.ok());
   const std::vector<int32_t> ids = {1, 64};
   expectError(llama->embed(ids, {2}).status(), Code::InvalidArgument,
               "token id 64 at position 1 is outside the vocabulary of 64");
-  const Result<Model> opt = Model::open(testing::dataFolder() / "tiny/opt");
+  const Result<Model> opt = Model::open(fixtures::dataFolder() / "tiny/opt");
   ASSERT_TRUE(opt.ok());
   const std::vector<int32_t> many(65, 5);
   expectError(opt->embed(many, {65}).status(), Code::InvalidArgument,

@@ -12,7 +12,7 @@
 #include "runtime/core/SafeTensorsWriter.h"
 #include "tests/support/TempFolder.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 inline std::filesystem::path dataFolder() {
   return std::filesystem::path(GPTQC_SOURCE_DIR) / "tests/data";
@@ -63,6 +63,6 @@ inline void expectError(const Status &status, Code code, const std::string &text
   EXPECT_EQ(status.message().find('\n'), std::string::npos) << status.message();
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_RUNTIME_MODEL_MODELFOLDER_H

@@ -9,8 +9,8 @@
 namespace gptqc {
 namespace {
 
-using testing::dataFolder;
-using testing::expectError;
+using fixtures::dataFolder;
+using fixtures::expectError;
 
 TokenRows evaluationRows(int64_t rows, int64_t length) {
   const Result<TokenRows> all = loadTokenRows(dataFolder() / "tokens.safetensors", "eval_ids");

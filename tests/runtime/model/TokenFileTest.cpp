@@ -6,7 +6,7 @@
 namespace gptqc {
 namespace {
 
-using testing::expectError;
+using fixtures::expectError;
 
 class TokenFile : public ::testing::Test {
 protected:
@@ -34,7 +34,7 @@ protected:
     text += '\0';
     for (size_t i = 0; i < lengthBytes; ++i)
       text += char(header.size() >> (8 * i) & 0xff);
-    testing::writeText(path, text + header + data);
+    fixtures::writeText(path, text + header + data);
     return path;
   }
 
@@ -42,7 +42,7 @@ protected:
     return {reinterpret_cast<const char *>(values.data()), values.size() * 4};
   }
 
-  testing::TempFolder folder;
+  fixtures::TempFolder folder;
 };
 
 constexpr const char *kHeader = "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 3), }   \n";
@@ -110,12 +110,12 @@ TEST_F(TokenFile, DamagedNpy) {
               "[rows,tokens]");
   expectError(status(header("<i4", "False", "(99999999999, 3)"), data), Code::DataCorrupt,
               "[rows,tokens]");
-  testing::writeText(folder / "short.npy", "\x93NUMPY");
+  fixtures::writeText(folder / "short.npy", "\x93NUMPY");
   expectError(loadTokenRows(folder / "short.npy", "").status(), Code::DataCorrupt, "no npy file");
-  testing::writeText(folder / "empty.npy", "");
+  fixtures::writeText(folder / "empty.npy", "");
   expectError(loadTokenRows(folder / "empty.npy", "").status(), Code::DataCorrupt, "no npy file");
   std::string cut("\x93NUMPY\x01\x00\xff\x00{'descr'", 18);
-  testing::writeText(folder / "cut.npy", cut);
+  fixtures::writeText(folder / "cut.npy", cut);
   expectError(loadTokenRows(folder / "cut.npy", "").status(), Code::DataCorrupt,
               "header is damaged");
 }

@@ -19,9 +19,9 @@
 namespace gptqc {
 namespace {
 
-using testing::readText;
-using testing::TempFolder;
-using testing::writeText;
+using fixtures::readText;
+using fixtures::TempFolder;
+using fixtures::writeText;
 
 const char *const kLayer = "w4 g128 sym f16->f16 n4096 k4096";
 

@@ -7,7 +7,7 @@
 #include "runtime/cpu/Random.h"
 #include "runtime/solver/Hessian.h"
 
-namespace gptqc::testing {
+namespace gptqc::fixtures {
 
 /// [rows, columns] of normal values.
 inline std::vector<float> normalValues(int64_t count, uint64_t seed) {
@@ -47,6 +47,6 @@ inline Hessian diagonalHessian(const std::vector<float> &diagonal) {
   return hessian;
 }
 
-} // namespace gptqc::testing
+} // namespace gptqc::fixtures
 
 #endif // GPTQC_TESTS_RUNTIME_SOLVER_SOLVERFIXTURE_H

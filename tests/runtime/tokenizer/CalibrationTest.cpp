@@ -8,25 +8,25 @@
 namespace gptqc {
 namespace {
 
-const std::filesystem::path kData = std::filesystem::path(GPTQC_SOURCE_DIR) / "tests/data";
-const std::filesystem::path kModel = kData / "models/docs-llama-7m";
+const std::filesystem::path kTestData = std::filesystem::path(GPTQC_SOURCE_DIR) / "tests/data";
+const std::filesystem::path kModel = kTestData / "models/docs-llama-7m";
 
 class Calibration : public ::testing::Test {
 protected:
   Result<TokenRows> load(const std::string &file, const std::string &text, int64_t samples,
                          int64_t length) {
-    testing::writeText(folder / file, text);
+    fixtures::writeText(folder / file, text);
     return loadCalibration(folder / file, kModel, "input_ids", samples, length);
   }
   static void expectError(const Result<TokenRows> &rows, Code code, const std::string &text) {
     EXPECT_EQ(rows.status().code(), code) << rows.status().message();
     EXPECT_NE(rows.status().message().find(text), std::string::npos) << rows.status().message();
   }
-  testing::TempFolder folder;
+  fixtures::TempFolder folder;
 };
 
 TEST_F(Calibration, FromTokenIds) {
-  const auto path = kData / "tokens.safetensors";
+  const auto path = kTestData / "tokens.safetensors";
   const Result<TokenRows> all = loadCalibration(path, kModel, "input_ids", 0, 0);
   ASSERT_TRUE(all.ok()) << all.status().message();
   EXPECT_EQ(all->rows, 128);

@@ -79,8 +79,8 @@ TEST(Tokenizer, SentencePiece) {
   EXPECT_EQ(tokenizer->openingTokens(), std::vector<int32_t>{1});
   const auto ids = tokenizer->encode("the rows \xe6\x97\xa5\xe2\x82\xac");
   EXPECT_EQ(tokenizer->decode(*ids), " the rows \xe6\x97\xa5\xe2\x82\xac");
-  testing::TempFolder folder;
-  testing::writeText(folder / "tokenizer.model", "not a model");
+  fixtures::TempFolder folder;
+  fixtures::writeText(folder / "tokenizer.model", "not a model");
   const auto damaged = Tokenizer::open(folder.path());
   EXPECT_EQ(damaged.status().code(), Code::DataCorrupt);
   EXPECT_NE(damaged.status().message().find("tokenizer.model cannot be read"), std::string::npos);
@@ -98,9 +98,9 @@ TEST(Tokenizer, TextThatIsNotUtf8) {
 }
 
 TEST(Tokenizer, FilesThatCannotBeUsed) {
-  testing::TempFolder folder;
+  fixtures::TempFolder folder;
   const auto statusOf = [&](const nlohmann::json &root) {
-    testing::writeText(folder / "tokenizer.json", root.dump());
+    fixtures::writeText(folder / "tokenizer.json", root.dump());
     return Tokenizer::open(folder.path()).status();
   };
   const auto expect = [](const Status &status, Code code, const std::string &text) {

@@ -11,7 +11,7 @@ namespace gptqc {
 namespace {
 
 /// Tokens that go through a block together.
-constexpr int64_t kSweepTokens = 8192;
+constexpr int64_t kGpuSweepTokens = 8192;
 
 /// What the device spends between pairs of points of a stream.
 class DeviceTimer {
@@ -181,7 +181,7 @@ private:
   const Stream &stream() const { return forward->stream(); }
   const Model &model() const { return forward->model(); }
   const ModelConfig &config() const { return model().config(); }
-  int64_t sweepTokens() const { return std::max<int64_t>(1, kSweepTokens / length) * length; }
+  int64_t sweepTokens() const { return std::max<int64_t>(1, kGpuSweepTokens / length) * length; }
   int64_t count(int64_t row) const { return std::min(sweepTokens(), rows - row); }
 
   /// Starts to read a block, on another thread where there is one.

@@ -86,8 +86,8 @@ TEST_F(CudaSolverGpu, ReproducesTheOriginal) {
 
 TEST_F(CudaSolverGpu, AgreesWithTheCpu) {
   const int64_t n = 77, k = 300;
-  std::vector<float> weights = testing::normalValues(n * k, 1);
-  Hessian hessian = testing::correlatedHessian(k, 2);
+  std::vector<float> weights = fixtures::normalValues(n * k, 1);
+  Hessian hessian = fixtures::correlatedHessian(k, 2);
   for (int64_t i = 0; i < k; ++i) // a dead column
     hessian.values[size_t(17 * k + i)] = hessian.values[size_t(i * k + 17)] = 0;
   std::vector<SolverOptions> all(7);
@@ -117,10 +117,10 @@ TEST_F(CudaSolverGpu, AgreesWithTheCpu) {
 
 TEST_F(CudaSolverGpu, ClimbsTheLadder) {
   for (const float c : {0.9f, 1.3f, 1.7f, 2.5f}) {
-    Hessian hessian = testing::diagonalHessian(std::vector<float>(64, 1.0f));
+    Hessian hessian = fixtures::diagonalHessian(std::vector<float>(64, 1.0f));
     for (int64_t i = 0; i < 64; i += 2)
       hessian.values[size_t(i * 64 + i + 1)] = hessian.values[size_t((i + 1) * 64 + i)] = c;
-    const std::vector<float> weights = testing::normalValues(32 * 64, 3);
+    const std::vector<float> weights = fixtures::normalValues(32 * 64, 3);
     const LayerSolution gpu = solve(weights, 32, hessian, {});
     const Factor factor = factorHessian(hessian, {}, Blas::builtin());
     EXPECT_EQ(gpu.recovery, factor.recovery);

@@ -10,7 +10,7 @@ namespace {
 
 const std::vector<std::string> kModules = {"m.0.q", "m.0.down", "m.1.q", "m.1.down"};
 
-GptqModelOptions options(int bits, bool sym = true) {
+GptqModelOptions planOptions(int bits, bool sym = true) {
   GptqModelOptions result;
   result.solver.bits = bits;
   result.solver.sym = sym;
@@ -30,7 +30,7 @@ TEST(ModulePlan, PlainestFormatThatHoldsAll) {
   };
   for (const Case &c : {Case{4, true, FileFormat::Gptq}, Case{4, false, FileFormat::GptqV2},
                         Case{6, true, FileFormat::GptqPlanar}}) {
-    const auto plan = ModulePlan::make(kModules, options(c.bits, c.sym));
+    const auto plan = ModulePlan::make(kModules, planOptions(c.bits, c.sym));
     ASSERT_TRUE(plan.ok());
     EXPECT_EQ(plan->writer.config.format, c.format);
     EXPECT_EQ(plan->tasks.size(), 4u);
@@ -40,7 +40,7 @@ TEST(ModulePlan, PlainestFormatThatHoldsAll) {
 }
 
 TEST(ModulePlan, DynamicOverrides) {
-  GptqModelOptions wanted = options(4);
+  GptqModelOptions wanted = planOptions(4);
   wanted.dynamic = Json::parse(R"({"-:m\\.1\\.q": {},
       "+:m\\.\\d\\.down": {"bits": 6, "group_size": 32, "desc_act": true, "damp_percent": 0.05,
                            "mse": 2.4},
@@ -62,7 +62,7 @@ TEST(ModulePlan, DynamicOverrides) {
 }
 
 TEST(ModulePlan, OrderShowsOnlyWhereGroupsFollowIt) {
-  GptqModelOptions act = options(4);
+  GptqModelOptions act = planOptions(4);
   act.solver.actOrder = true;
   EXPECT_TRUE(ModulePlan::make(kModules, act)->writer.config.descAct);
   act.solver.staticGroups = true;
@@ -73,7 +73,7 @@ TEST(ModulePlan, OrderShowsOnlyWhereGroupsFollowIt) {
 }
 
 TEST(ModulePlan, Contradictions) {
-  GptqModelOptions wanted = options(4);
+  GptqModelOptions wanted = planOptions(4);
   wanted.dynamic = Json::parse(R"({"-:.*": {}})");
   EXPECT_NE(errorOf(wanted).find("skips every module"), std::string::npos) << errorOf(wanted);
   wanted.dynamic = Json::parse(R"({"m.0.q": {"bits": 5}})");
