@@ -14,23 +14,26 @@ constexpr int kSamples = 64;
 constexpr int kThreads = 256, kTileN = 64, kTileM = 16;
 
 struct Sums {
-  double y = 0, squares = 0;
+  double y = 0, spreadSquare = 0;
 };
 
 Sums onCpu(const QuantizedMatrix &matrix, int64_t expert, const uint16_t *x, int64_t n) {
   const Descriptor &d = matrix.descriptor;
   Sums sums;
+  double squares = 0, rounding = 0;
   for (int64_t k = 0; k < d.k; ++k) {
     const int64_t group = matrix.groupIndex.empty() ? k / d.effectiveGroupSize()
                                                     : matrix.groupIndex[size_t(expert * d.k + k)];
     const auto at = size_t((expert * matrix.groups + group) * d.n + n);
     const int zero = matrix.zeros.empty() ? d.symZero() : matrix.zeros[at];
     const int code = matrix.codes[size_t((expert * d.k + k) * d.n + n)];
-    const double product =
-        toFloat(matrix.scales[at], d.scales) * double(code - zero) * toFloat(x[k], d.act);
-    sums.y += product;
-    sums.squares += product * product;
+    const double weight = toFloat(matrix.scales[at], d.scales) * double(code - zero);
+    const double value = toFloat(x[k], d.act);
+    sums.y += weight * value;
+    squares += weight * value * weight * value;
+    rounding += roundingError(d.act, float(weight)) * value;
   }
+  sums.spreadSquare = spreadSquare(d.act, squares, rounding);
   if (!matrix.bias.empty())
     sums.y += toFloat(matrix.bias[size_t(expert * d.n + n)], d.act);
   return sums;
@@ -52,7 +55,7 @@ bool agree(double a, double b, double magnitude) {
 
 Status checkSamples(const QuantizedMatrix &matrix, const std::vector<uint16_t> &x, int64_t m,
                     std::span<const int32_t> offsets, const std::vector<double> &y,
-                    const std::vector<double> &squares) {
+                    const std::vector<double> &spreadSquares) {
   const Descriptor &d = matrix.descriptor;
   Random random(uint64_t(m * d.n));
   for (int i = 0; i < kSamples; ++i) {
@@ -61,8 +64,9 @@ Status checkSamples(const QuantizedMatrix &matrix, const std::vector<uint16_t> &
     const int64_t n = i < 4 ? (i >> 1) * (d.n - 1) : random.below(d.n);
     const Sums want = onCpu(matrix, expertOfRow(offsets, row), x.data() + row * d.k, n);
     const size_t at = size_t(row * d.n + n);
-    const double magnitude = std::sqrt(want.squares * double(d.k));
-    if (!agree(y[at], want.y, magnitude) || !agree(squares[at], want.squares, want.squares))
+    const double magnitude = std::sqrt(want.spreadSquare * double(d.k));
+    if (!agree(y[at], want.y, magnitude) ||
+        !agree(spreadSquares[at], want.spreadSquare, want.spreadSquare))
       return makeError(
           Code::Internal,
           "`{}`: the GPU reference disagrees with the CPU at row {} column {}: {} and {}",

@@ -1,5 +1,6 @@
 // What both users of NVIDIA's matrix libraries declare for themselves: values of enums, and what a status means.
-#pragma once
+#ifndef GPTQC_RUNTIME_DEVICE_CUBLASTYPES_H
+#define GPTQC_RUNTIME_DEVICE_CUBLASTYPES_H
 
 #include "runtime/core/Status.h"
 
@@ -16,3 +17,5 @@ inline Status checkCublas(int result, const char *function) {
 }
 
 } // namespace gptqc
+
+#endif // GPTQC_RUNTIME_DEVICE_CUBLASTYPES_H

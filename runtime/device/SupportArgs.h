@@ -47,7 +47,7 @@ struct ReferenceArgs {
   uint64_t x = 0;       ///< [M,K], row stride ldx
   uint64_t bias = 0;    ///< [N]; 0: none
   uint64_t y = 0;       ///< out: [M,N] double
-  uint64_t squares = 0; ///< out: [M,N] double, sum of (w x)^2
+  uint64_t squares = 0; ///< out: [M,N] double, as spreadSquare (Reference.h)
   int64_t n = 0, k = 0, ldx = 0;
   int32_t m = 0;
   int32_t symZero = 0;

@@ -73,6 +73,8 @@ GPTQC_DEVICE u32 low_fields(const weight_words<bits, steps> &words, int first, i
 template <int bits, int steps>
 GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, int s, int r,
                            int base, u32 magic) {
+  constexpr int nibble = bits & 4; // the 2- and 1-bit planes hold the bits above it
+  [[maybe_unused]] const int to = base + nibble;
   u32 code = magic;
   if constexpr (bits == 8)
     code = and_or(words.w8[2 * s + (r >> 1)] >> (8 * (r & 1)), 0x00ff00ffu, code);
@@ -83,15 +85,12 @@ GPTQC_DEVICE u32 code_pair(const weight_words<bits, steps> &words, int first, in
     code = and_or(nibbles, 0x000f000fu << base, code);
   }
   if constexpr ((bits & 3) == 3) {
-    const int to = base + (bits & 4);
     code = and_or(shift_left(low_fields<bits, steps>(words, first, s, r), to - pair_position(r)),
                   0x00070007u << to, code);
   } else if constexpr ((bits & 2) != 0) {
-    const int to = base + (bits & 4);
     code = and_or(shift_left(words.w2[s / 2], to - slot_position<2>(first + s) - pair_position(r)),
                   0x00030003u << to, code);
   } else if constexpr ((bits & 1) != 0) {
-    const int to = base + (bits & 4);
     code = and_or(shift_left(words.w1[s / 4], to - slot_position<1>(first + s) - pair_position(r)),
                   0x00010001u << to, code);
   }

@@ -1,6 +1,6 @@
 // The reference on the GPU: dequantize and multiply in double, straight from plain codes, sharing
-// nothing with the packed layout or its kernels. Also gives sum (w x)^2 per output, which the
-// tolerance needs.
+// nothing with the packed layout or its kernels. Also gives what a correct kernel may scatter by,
+// which the tolerance needs (runtime/cpu/Reference.h).
 #include "gptqc/types.cuh"
 
 using namespace gptqc;
@@ -13,7 +13,7 @@ struct reference_args {
   const u16 *x;        // [M][K], row stride ldx
   const u16 *bias;     // [N]; null: none
   double *y;           // out: [M][N]
-  double *squares;     // out: [M][N], sum over k of (w x)^2
+  double *squares;     // out: [M][N], squares of spreads
   i64 n, k, ldx;
   int m;
   int sym_zero;
@@ -27,14 +27,22 @@ GPTQC_DEVICE float element(u16 bits, int is_bf16) {
   return is_bf16 ? bf16::to_float(bits) : f16::to_float(bits);
 }
 
+/// What rounding to the activations' type adds to a weight; 0 where that is not finite.
+GPTQC_DEVICE float rounding_error(float weight, int is_bf16) {
+  const float rounded =
+      is_bf16 ? bf16::to_float(bf16::from_float(weight)) : f16::to_float(f16::from_float(weight));
+  return fabsf(rounded) <= 0x1.fffffep127f ? rounded - weight : 0.0f;
+}
+
 /// Grid: x = ceil(N / 64), y = ceil(M / 16); 256 threads, each 1 row n by 4 tokens.
 extern "C" __global__ void __launch_bounds__(256)
     reference_gemm(const __grid_constant__ reference_args args) {
   __shared__ double weights[tile_k][tile_n];
+  __shared__ float errors[tile_k][tile_n];
   __shared__ double tokens[tile_k][tile_m];
   const i64 n0 = (i64)blockIdx.x * tile_n, m0 = (i64)blockIdx.y * tile_m;
   const int column = threadIdx.x % tile_n, first_token = threadIdx.x / tile_n * 4;
-  double sum[4] = {}, square[4] = {};
+  double sum[4] = {}, square[4] = {}, rounding[4] = {};
   for (i64 k0 = 0; k0 < args.k; k0 += tile_k) {
     for (int i = threadIdx.x; i < tile_k * tile_n; i += 256) {
       const i64 k = k0 + i / tile_n, n = n0 + i % tile_n;
@@ -46,6 +54,7 @@ extern "C" __global__ void __launch_bounds__(256)
                  ((int)args.codes[k * args.n + n] - zero);
       }
       weights[i / tile_n][i % tile_n] = weight;
+      errors[i / tile_n][i % tile_n] = rounding_error((float)weight, args.act_bf16);
     }
     const int i = threadIdx.x; // tile_k * tile_m == 256
     const i64 k = k0 + i % tile_k, m = m0 + i / tile_k;
@@ -59,6 +68,7 @@ extern "C" __global__ void __launch_bounds__(256)
         const double product = weights[j][column] * tokens[j][first_token + t];
         sum[t] += product;
         square[t] += product * product;
+        rounding[t] += errors[j][column] * tokens[j][first_token + t];
       }
     __syncthreads();
   }
@@ -69,7 +79,9 @@ extern "C" __global__ void __launch_bounds__(256)
     if (n < args.n && m < args.m) {
       args.y[m * args.n + n] =
           sum[t] + (args.bias ? (double)element(args.bias[n], args.act_bf16) : 0.0);
-      args.squares[m * args.n + n] = square[t];
+      const double units = args.act_bf16 ? 0x1p5 : 0x1p8; // 1 / (8 u)
+      const double spread = sqrt(square[t]) + fabs(rounding[t]) * units;
+      args.squares[m * args.n + n] = spread * spread;
     }
   }
 }

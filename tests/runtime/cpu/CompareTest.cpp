@@ -49,6 +49,36 @@ TEST(Compare, RoundedReferencePasses) {
   }
 }
 
+/// A group of 2 bits has few different weights; where the inputs have a mean, their rounding errors
+/// add up.
+TEST(Compare, WeightsMayBeRoundedAndNothingElse) {
+  const Descriptor d = *Descriptor::parse("w2 g-1 asym f16->f16 n16 k8192 m1..");
+  const QuantizedMatrix matrix = *syntheticLayer(d, 3, 2);
+  const std::vector<uint16_t> x = syntheticActivations(Inputs::Shifted, 1, d.k, d.act, 4, 2);
+  const Reference reference = referenceLinear(matrix, x.data(), d.k, 1, 2);
+  std::vector<uint16_t> rounded, shortened;
+  double farthest = 0; // from the reference, in units of u sqrt(sum w^2 x^2)
+  for (int64_t n = 0; n < d.n; ++n) {
+    double y = 0, exact = 0, squares = 0;
+    for (int64_t k = 0; k < d.k; ++k) {
+      const double weight = double(toFloat(matrix.scales[size_t(n)], d.scales)) *
+                            (matrix.codes[size_t(k * d.n + n)] - matrix.zeroAt(0, n));
+      const double value = toFloat(x[size_t(k)], d.act);
+      y += double(toFloat(fromFloat(float(weight), d.act), d.act)) * value;
+      exact += k < d.k - 64 ? weight * value : 0;
+      squares += weight * weight * value * value;
+    }
+    rounded.push_back(fromFloat(float(y), d.out));
+    shortened.push_back(fromFloat(float(exact), d.out));
+    farthest = std::max(farthest, std::abs(y - reference.y[size_t(n)]) /
+                                      (unitRoundoff(d.act) * std::sqrt(squares)));
+  }
+  EXPECT_GT(farthest, 8); // a random walk is not enough
+  const Comparison result = compareOutput(d, reference, rounded.data(), d.n, 2);
+  EXPECT_EQ(result.failures, 0) << result.explain();
+  EXPECT_GT(compareOutput(d, reference, shortened.data(), d.n, 2).failures, 0);
+}
+
 TEST(Compare, OneWrongElementIsFoundAndNamed) {
   for (double factor : {1.5, -1.5, 50.0}) {
     Fixture f(kPlain);
