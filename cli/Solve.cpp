@@ -18,7 +18,8 @@ struct SolveArguments {
 };
 
 /// `how` says what computed, and for how long.
-Result<LayerSolution> solveOn(const SolveArguments &options, const LayerFile &layer, std::string &how) {
+Result<LayerSolution> solveOn(const SolveArguments &options, const LayerFile &layer,
+                              std::string &how) {
   const SolverOptions &solver = options.solver.options;
   if (options.device == "cuda") {
     GPTQC_ASSIGN(const std::unique_ptr<SolverDevice> device, openSolverDevice());

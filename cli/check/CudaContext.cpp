@@ -62,10 +62,11 @@ Result<KernelImage> CudaContext::supportImage(std::string_view file,
   return compiler->compileSupport(file, entry, gpu.target());
 }
 
-Result<Function> CudaContext::supportKernel(std::string_view file, const std::string &entry) const {
+Result<Function> CudaContext::supportKernel(std::string_view file, const std::string &entry,
+                                            int64_t sharedBytes) const {
   GPTQC_ASSIGN(const KernelImage image, supportImage(file, entry));
   GPTQC_ASSIGN(const Module module, Module::load(gpu, image));
-  return module.function(entry);
+  return module.function(entry, sharedBytes);
 }
 
 std::vector<Result<LinearKernel>>

@@ -38,7 +38,8 @@ public:
   /// kernels.
   Result<KernelImage> supportImage(std::string_view file, const std::string &entry) const;
   /// One of its kernels, loaded.
-  Result<Function> supportKernel(std::string_view file, const std::string &entry) const;
+  Result<Function> supportKernel(std::string_view file, const std::string &entry,
+                                 int64_t sharedBytes = 0) const;
 
   /// Compiles (in parallel) and loads a kernel for each descriptor, in their order. Errors name the
   /// descriptor.

@@ -93,7 +93,8 @@ Result<PlainLayer> PlainLayer::upload(const Device &device, const QuantizedMatri
 }
 
 Result<CudaReference> CudaReference::create(const CudaContext &context) {
-  GPTQC_ASSIGN(Function kernel, context.supportKernel("support/reference.cu", "reference_gemm"));
+  GPTQC_ASSIGN(Function kernel, context.supportKernel("support/reference.cu", "reference_gemm",
+                                                      kReferenceSharedBytes));
   return CudaReference(std::move(kernel));
 }
 

@@ -84,7 +84,8 @@ struct Found {
   std::string spelling;
   OrderedJson value;
 };
-std::vector<Found> findAll(const OrderedJson &object, std::initializer_list<const char *> spellings) {
+std::vector<Found> findAll(const OrderedJson &object,
+                           std::initializer_list<const char *> spellings) {
   std::vector<Found> found;
   for (const char *spelling : spellings)
     if (const auto it = object.find(spelling); it != object.end() && !it->is_null())
@@ -317,7 +318,8 @@ void QuantConfig::parseWriter(const OrderedJson &object) {
   const auto meta = object.find("meta");
   if (meta != object.end() && meta->is_object()) {
     if (const auto quantizer = meta->find("quantizer"); quantizer != meta->end()) {
-      const OrderedJson list = quantizer->is_array() ? *quantizer : OrderedJson::array({*quantizer});
+      const OrderedJson list =
+          quantizer->is_array() ? *quantizer : OrderedJson::array({*quantizer});
       for (const OrderedJson &entry : list) {
         if (!entry.is_string())
           continue;

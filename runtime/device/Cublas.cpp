@@ -55,8 +55,8 @@ Result<Cublas> Cublas::open(const Stream &stream, const std::string &path) {
   GPTQC_TRY(resolve(library, state->api));
   const ContextScope scope(stream.device());
   GPTQC_TRY(checkCublas(state->api.cublasCreate_v2(&state->handle), "cublasCreate"));
-  GPTQC_TRY(
-      checkCublas(state->api.cublasSetStream_v2(state->handle, stream.handle()), "cublasSetStream"));
+  GPTQC_TRY(checkCublas(state->api.cublasSetStream_v2(state->handle, stream.handle()),
+                        "cublasSetStream"));
   Cublas result;
   result.state = std::move(state);
   return result;
@@ -66,13 +66,13 @@ Status Cublas::product(DType type, const DeviceMatrix &x, const DeviceMatrix &w,
                        const DeviceMatrix &y, bool wide) const {
   const ContextScope scope(state->stream.device());
   const float one = 1, zero = 0;
-  return checkCublas(state->api.cublasGemmEx(state->handle, kTranspose, kNoTranspose, int(w.rows),
-                                       int(x.rows), int(x.columns), &one, pointer(w.data),
-                                       typeOf(type), int(w.stride), pointer(x.data), typeOf(type),
-                                       int(x.stride), &zero, const_cast<void *>(pointer(y.data)),
-                                       wide ? kReal32F : typeOf(type), int(y.stride), kCompute32F,
-                                       kDefaultAlgorithm),
-               "cublasGemmEx");
+  return checkCublas(
+      state->api.cublasGemmEx(state->handle, kTranspose, kNoTranspose, int(w.rows), int(x.rows),
+                              int(x.columns), &one, pointer(w.data), typeOf(type), int(w.stride),
+                              pointer(x.data), typeOf(type), int(x.stride), &zero,
+                              const_cast<void *>(pointer(y.data)), wide ? kReal32F : typeOf(type),
+                              int(y.stride), kCompute32F, kDefaultAlgorithm),
+      "cublasGemmEx");
 }
 
 Status Cublas::addGram(DType type, const DeviceMatrix &x, CuDevicePtr sum) const {
@@ -99,20 +99,20 @@ Status Cublas::subtractProduct(const DeviceMatrix &a, const DeviceMatrix &b,
                                const DeviceMatrix &c) const {
   const ContextScope scope(state->stream.device());
   const float minusOne = -1, one = 1;
-  return checkCublas(state->api.cublasSgemm_v2(state->handle, kNoTranspose, kNoTranspose, int(c.columns),
-                                         int(c.rows), int(a.columns), &minusOne, floats(b.data),
-                                         int(b.stride), floats(a.data), int(a.stride), &one,
-                                         floats(c.data), int(c.stride)),
-               "cublasSgemm");
+  return checkCublas(state->api.cublasSgemm_v2(
+                         state->handle, kNoTranspose, kNoTranspose, int(c.columns), int(c.rows),
+                         int(a.columns), &minusOne, floats(b.data), int(b.stride), floats(a.data),
+                         int(a.stride), &one, floats(c.data), int(c.stride)),
+                     "cublasSgemm");
 }
 
 Status Cublas::solveRight(int64_t rows, int64_t n, CuDevicePtr u, CuDevicePtr b) const {
   const ContextScope scope(state->stream.device());
   const float one = 1;
-  return checkCublas(state->api.cublasStrsm_v2(state->handle, kSideLeft, kLower, kNoTranspose, kNonUnit,
-                                         int(n), int(rows), &one, floats(u), int(n), floats(b),
-                                         int(n)),
-               "cublasStrsm");
+  return checkCublas(state->api.cublasStrsm_v2(state->handle, kSideLeft, kLower, kNoTranspose,
+                                               kNonUnit, int(n), int(rows), &one, floats(u), int(n),
+                                               floats(b), int(n)),
+                     "cublasStrsm");
 }
 
 } // namespace gptqc

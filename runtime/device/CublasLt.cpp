@@ -99,10 +99,10 @@ Result<DenseGemm> DenseGemm::create(const CublasLt &library, DType type, int64_t
   const ContextScope scope(library.state->device);
   const int dataType = type == DType::F16 ? kReal16F : kReal16BF;
   GPTQC_TRY(checkCublas(api.cublasLtMatmulDescCreate(&p.operation, kCompute32F, kReal32F),
-                  "cublasLtMatmulDescCreate"));
+                        "cublasLtMatmulDescCreate"));
   GPTQC_TRY(checkCublas(api.cublasLtMatmulDescSetAttribute(p.operation, kDescTransA, &kOpTranspose,
-                                                     sizeof(kOpTranspose)),
-                  "cublasLtMatmulDescSetAttribute"));
+                                                           sizeof(kOpTranspose)),
+                        "cublasLtMatmulDescSetAttribute"));
   const auto layout = [&](CublasLtObject &out, int64_t rows, int64_t columns) {
     return checkCublas(
         api.cublasLtMatrixLayoutCreate(&out, dataType, uint64_t(rows), uint64_t(columns), rows),
@@ -113,19 +113,20 @@ Result<DenseGemm> DenseGemm::create(const CublasLt &library, DType type, int64_t
   GPTQC_TRY(layout(p.y, n, m));
 
   CublasLtObject preference = nullptr;
-  GPTQC_TRY(
-      checkCublas(api.cublasLtMatmulPreferenceCreate(&preference), "cublasLtMatmulPreferenceCreate"));
+  GPTQC_TRY(checkCublas(api.cublasLtMatmulPreferenceCreate(&preference),
+                        "cublasLtMatmulPreferenceCreate"));
   const size_t workspace = size_t(kCublasLtWorkspace);
-  Status status = checkCublas(api.cublasLtMatmulPreferenceSetAttribute(
-                            preference, kPreferenceMaxWorkspace, &workspace, sizeof(workspace)),
-                        "cublasLtMatmulPreferenceSetAttribute");
+  Status status =
+      checkCublas(api.cublasLtMatmulPreferenceSetAttribute(preference, kPreferenceMaxWorkspace,
+                                                           &workspace, sizeof(workspace)),
+                  "cublasLtMatmulPreferenceSetAttribute");
   int returned = 0;
   p.found.resize(size_t(count));
   if (status.ok())
-    status =
-        checkCublas(api.cublasLtMatmulAlgoGetHeuristic(library.state->handle, p.operation, p.w, p.x, p.y,
-                                                 p.y, preference, count, p.found.data(), &returned),
-              "cublasLtMatmulAlgoGetHeuristic");
+    status = checkCublas(api.cublasLtMatmulAlgoGetHeuristic(library.state->handle, p.operation, p.w,
+                                                            p.x, p.y, p.y, preference, count,
+                                                            p.found.data(), &returned),
+                         "cublasLtMatmulAlgoGetHeuristic");
   (void)api.cublasLtMatmulPreferenceDestroy(preference);
   GPTQC_TRY(status);
   p.found.resize(size_t(returned));
@@ -148,10 +149,10 @@ Status DenseGemm::run(int algorithm, CuDevicePtr w, CuDevicePtr x, CuDevicePtr y
   const float one = 1, zero = 0;
   const auto pointer = [](CuDevicePtr address) { return reinterpret_cast<void *>(address); };
   return checkCublas(p.api().cublasLtMatmul(
-                   library.handle, p.operation, &one, pointer(w), p.w, pointer(x), p.x, &zero,
-                   pointer(y), p.y, pointer(y), p.y, p.found[size_t(algorithm)].algorithm,
-                   pointer(workspace.address()), size_t(workspace.bytes()), stream.handle()),
-               "cublasLtMatmul");
+                         library.handle, p.operation, &one, pointer(w), p.w, pointer(x), p.x, &zero,
+                         pointer(y), p.y, pointer(y), p.y, p.found[size_t(algorithm)].algorithm,
+                         pointer(workspace.address()), size_t(workspace.bytes()), stream.handle()),
+                     "cublasLtMatmul");
 }
 
 } // namespace gptqc

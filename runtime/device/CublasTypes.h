@@ -1,4 +1,5 @@
-// What both users of NVIDIA's matrix libraries declare for themselves: values of enums, and what a status means.
+// What both users of NVIDIA's matrix libraries declare for themselves: values of enums, and what a
+// status means.
 #ifndef GPTQC_RUNTIME_DEVICE_CUBLASTYPES_H
 #define GPTQC_RUNTIME_DEVICE_CUBLASTYPES_H
 

@@ -38,7 +38,7 @@ struct RepackScalesArgs {
 };
 static_assert(sizeof(RepackScalesArgs) == 64);
 
-/// reference.cu, reference_gemm: grid ceil(N/64) x ceil(M/16), 256 threads.
+/// reference.cu, reference_gemm: grid ceil(N/64) x ceil(M/16), 256 threads, kReferenceSharedBytes.
 struct ReferenceArgs {
   uint64_t codes = 0;   ///< [K,N] uint8
   uint64_t zeros = 0;   ///< [G,N] uint8; 0 when symmetric
@@ -54,6 +54,7 @@ struct ReferenceArgs {
   int32_t actBf16 = 0, scaleBf16 = 0;
 };
 static_assert(sizeof(ReferenceArgs) == 104);
+inline constexpr int64_t kReferenceSharedBytes = 14336;
 
 /// dequantize.cu, dequantize_dense: grid ceil(N/32) x ceil(K/32), 256 threads.
 struct DequantizeArgs {

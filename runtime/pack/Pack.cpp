@@ -191,7 +191,8 @@ Status Pack::checkTensors() const {
     if (!tensor || tensor->type != ElementType::U8)
       return dataCorrupt("tensor '{}' of kernel '{}' is missing", quoteName(kernel.tensor),
                          kernel.facts.descriptor);
-    if (int64_t(tensor->bytes) != (kernel.bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment)
+    if (int64_t(tensor->bytes) !=
+        (kernel.bytes + kTensorAlignment - 1) / kTensorAlignment * kTensorAlignment)
       return dataCorrupt("tensor '{}' has {} bytes, its kernel {}", quoteName(kernel.tensor),
                          tensor->bytes, kernel.bytes);
   }

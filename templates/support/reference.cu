@@ -1,6 +1,7 @@
 // The reference on the GPU: dequantize and multiply in double, straight from plain codes, sharing
 // nothing with the packed layout or its kernels. Also gives what a correct kernel may scatter by,
 // which the tolerance needs (runtime/cpu/Reference.h).
+#include "gptqc/ptx/block.cuh"
 #include "gptqc/types.cuh"
 
 using namespace gptqc;
@@ -23,6 +24,12 @@ static_assert(sizeof(reference_args) == 104, "must match ReferenceArgs");
 
 constexpr int tile_n = 64, tile_m = 16, tile_k = 16;
 
+struct reference_stage {
+  double weights[tile_k][tile_n], tokens[tile_k][tile_m];
+  float errors[tile_k][tile_n]; // of rounding the weights
+};
+static_assert(sizeof(reference_stage) == 14336, "must match kReferenceSharedBytes");
+
 GPTQC_DEVICE float element(u16 bits, int is_bf16) {
   return is_bf16 ? bf16::to_float(bits) : f16::to_float(bits);
 }
@@ -37,9 +44,8 @@ GPTQC_DEVICE float rounding_error(float weight, int is_bf16) {
 /// Grid: x = ceil(N / 64), y = ceil(M / 16); 256 threads, each 1 row n by 4 tokens.
 extern "C" __global__ void __launch_bounds__(256)
     reference_gemm(const __grid_constant__ reference_args args) {
-  __shared__ double weights[tile_k][tile_n];
-  __shared__ float errors[tile_k][tile_n];
-  __shared__ double tokens[tile_k][tile_m];
+  GPTQC_SHARED_MEMORY(memory);
+  reference_stage &stage = *(reference_stage *)memory;
   const i64 n0 = (i64)blockIdx.x * tile_n, m0 = (i64)blockIdx.y * tile_m;
   const int column = threadIdx.x % tile_n, first_token = threadIdx.x / tile_n * 4;
   double sum[4] = {}, square[4] = {}, rounding[4] = {};
@@ -53,24 +59,24 @@ extern "C" __global__ void __launch_bounds__(256)
         weight = (double)element(args.scales[group], args.scale_bf16) *
                  ((int)args.codes[k * args.n + n] - zero);
       }
-      weights[i / tile_n][i % tile_n] = weight;
-      errors[i / tile_n][i % tile_n] = rounding_error((float)weight, args.act_bf16);
+      stage.weights[i / tile_n][i % tile_n] = weight;
+      stage.errors[i / tile_n][i % tile_n] = rounding_error((float)weight, args.act_bf16);
     }
     const int i = threadIdx.x; // tile_k * tile_m == 256
     const i64 k = k0 + i % tile_k, m = m0 + i / tile_k;
-    tokens[i % tile_k][i / tile_k] =
+    stage.tokens[i % tile_k][i / tile_k] =
         k < args.k && m < args.m ? (double)element(args.x[m * args.ldx + k], args.act_bf16) : 0.0;
-    __syncthreads();
+    block_barrier();
     const int valid_k = (int)min_of(args.k - k0, (i64)tile_k);
     for (int j = 0; j < valid_k; ++j)
 #pragma unroll
       for (int t = 0; t < 4; ++t) {
-        const double product = weights[j][column] * tokens[j][first_token + t];
+        const double product = stage.weights[j][column] * stage.tokens[j][first_token + t];
         sum[t] += product;
         square[t] += product * product;
-        rounding[t] += errors[j][column] * tokens[j][first_token + t];
+        rounding[t] += stage.errors[j][column] * stage.tokens[j][first_token + t];
       }
-    __syncthreads();
+    block_barrier();
   }
   const i64 n = n0 + column;
 #pragma unroll

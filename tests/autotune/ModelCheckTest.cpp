@@ -11,8 +11,9 @@ constexpr const char *kOtherSchedule = "mma t64x8x256 warps4 kwarps4 stages3";
 constexpr const char *kWorse = "simt t128x4x16 warps4 stages1";
 
 TEST(ModelCheck, TheChoicesOwnTimeCountsTheLastOfSeveral) {
-  const Records records = parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOtherSchedule, 5) +
-                                line(kPoint, choiceOf(kPoint), 6, "b"));
+  const Records records =
+      parse(line(kPoint, choiceOf(kPoint), 20) + line(kPoint, kOtherSchedule, 5) +
+            line(kPoint, choiceOf(kPoint), 6, "b"));
   const std::vector<MeasuredPoint> points = measuredPoints(records);
   ASSERT_EQ(points.size(), 1u);
   EXPECT_EQ(points[0].tried.size(), 2u);
@@ -50,7 +51,8 @@ TEST(ModelCheck, SaysTheShareAndTheWorst) {
                              second.print()),
             std::string::npos)
       << report.text;
-  EXPECT_NE(report.text.find(std::string(", best: ") + kOtherSchedule), std::string::npos) << report.text;
+  EXPECT_NE(report.text.find(", best: " + std::string(kOtherSchedule)), std::string::npos)
+      << report.text;
 }
 
 } // namespace

@@ -150,7 +150,7 @@ TEST_F(CudaGenerate, Errors) {
     });
   };
   fixtures::expectError(run(std::vector<int32_t>(65, 7)).status(), Code::InvalidArgument,
-                       "65 tokens: the model has learned 64 positions");
+                        "65 tokens: the model has learned 64 positions");
   fixtures::expectError(run({1, 99}).status(), Code::InvalidArgument, "token id 99");
   EXPECT_EQ(run(std::vector<int32_t>(60, 7))->tokens.size(), 5U);
   fake.failing = "cuMemAlloc_v2";

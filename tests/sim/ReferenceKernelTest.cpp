@@ -18,7 +18,7 @@ class ReferenceKernel : public testing::TestWithParam<const char *> {};
 TEST_P(ReferenceKernel, EqualsTheReferenceOfTheCpu) {
   constexpr int64_t kRows = 19;
   const Descriptor d = *Descriptor::parse(GetParam());
-  QuantizedMatrix matrix = syntheticLayer(d, 3).value();
+  QuantizedMatrix matrix = *syntheticLayer(d, 3);
   std::vector<uint16_t> x = syntheticActivations(Inputs::Shifted, kRows, d.k, d.act, 4);
   std::vector<int32_t> groupOf;
   for (int64_t k = 0; k < d.k; ++k)
@@ -53,6 +53,7 @@ TEST_P(ReferenceKernel, EqualsTheReferenceOfTheCpu) {
   launch.context = &args;
   launch.grid = {unsigned(d.n + 63) / 64, unsigned(kRows + 15) / 16};
   launch.threads = 256;
+  launch.sharedBytes = size_t(kReferenceSharedBytes);
   const Report report = run(launch);
   ASSERT_TRUE(report.clean()) << report.text();
 
@@ -65,9 +66,9 @@ TEST_P(ReferenceKernel, EqualsTheReferenceOfTheCpu) {
 
 INSTANTIATE_TEST_SUITE_P(
     Layers, ReferenceKernel,
-    testing::Values("w2 g24 asym f16->f16 n70 k600 m1.. bias",
-                    "w4 g48 sym actorder bf16->f16 n65 k200 m1..",
-                    "w3 g32 asym actorder ragged f16->bf16 scales:bf16 n64 k99 m1.."));
+    testing::Values("w2 g24 asym f16->f16 n66 k72 m1.. bias",
+                    "w4 g48 sym actorder bf16->f16 n65 k96 m1..",
+                    "w3 g32 asym actorder ragged f16->bf16 scales:bf16 n64 k50 m1.."));
 
 } // namespace
 } // namespace gptqc::sim

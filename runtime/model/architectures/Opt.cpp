@@ -29,16 +29,16 @@ Status readOpt(const ConfigReader &config, ModelConfig &model) {
 }
 
 constexpr std::array<Architecture, 1> kOptFamily = {{{.modelType = "opt",
-                                                   .embedding = "model.decoder.embed_tokens",
-                                                   .positions = "model.decoder.embed_positions",
-                                                   .positionOffset = 2,
-                                                   .finalNorm = "model.decoder.final_layer_norm",
-                                                   .head = "lm_head",
-                                                   .attentionNorm = "self_attn_layer_norm",
-                                                   .mlpNorm = "final_layer_norm",
-                                                   .queryNorm = "",
-                                                   .keyNorm = "",
-                                                   .read = readOpt}}};
+                                                      .embedding = "model.decoder.embed_tokens",
+                                                      .positions = "model.decoder.embed_positions",
+                                                      .positionOffset = 2,
+                                                      .finalNorm = "model.decoder.final_layer_norm",
+                                                      .head = "lm_head",
+                                                      .attentionNorm = "self_attn_layer_norm",
+                                                      .mlpNorm = "final_layer_norm",
+                                                      .queryNorm = "",
+                                                      .keyNorm = "",
+                                                      .read = readOpt}}};
 
 } // namespace
 
