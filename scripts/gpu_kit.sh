@@ -9,9 +9,9 @@ set -euo pipefail
 pack() {
   local folder=$1 build=${2:-build/release}
   mkdir -p "$folder"
-  cp "$build"/bin/{gptqc,c_embed,llama_block} "$build"/lib/libgptqc_{runtime,compiler}.so \
+  cp "$build"/bin/{gptqc,gptqc-variants,c_embed,llama_block} "$build"/lib/libgptqc_{runtime,compiler}.so \
     "$build"/tests/bin/{gptqc_capi_gpu_test,gptqc_repack_gpu_test} "$folder"
-  strip "$folder"/{gptqc,*_test,*.so,c_embed,llama_block}
+  strip "$folder"/{gptqc,gptqc-variants,*_test,*.so,c_embed,llama_block}
   cp scripts/gpu_kit.sh examples/aot/aot.sh "$folder"
 }
 
