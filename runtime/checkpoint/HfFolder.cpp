@@ -9,7 +9,6 @@
 namespace gptqc {
 namespace {
 
-using json = nlohmann::json;
 namespace fs = std::filesystem;
 
 constexpr std::string_view kIndexName = "model.safetensors.index.json";
@@ -69,7 +68,7 @@ Result<std::optional<nlohmann::ordered_json>> readJsonObject(const fs::path &pat
 }
 
 Result<std::optional<nlohmann::json>> readJsonTable(const fs::path &path) {
-  return readObject<json>(path, 256 << 20);
+  return readObject<nlohmann::json>(path, 256 << 20);
 }
 
 Result<HfFolder> HfFolder::open(const fs::path &directory) {
@@ -87,7 +86,7 @@ Result<HfFolder> HfFolder::open(const fs::path &directory) {
     GPTQC_TRY(folder.openSingle("model.safetensors"));
     return folder;
   }
-  GPTQC_ASSIGN(std::optional<json> index, readJsonTable(directory / kIndexName));
+  GPTQC_ASSIGN(std::optional<nlohmann::json> index, readJsonTable(directory / kIndexName));
   if (index) {
     GPTQC_TRY(folder.openIndex(*index));
     return folder;
@@ -119,7 +118,7 @@ Status HfFolder::openSingle(const std::string &name) {
   return Status();
 }
 
-Status HfFolder::openIndex(const json &index) {
+Status HfFolder::openIndex(const nlohmann::json &index) {
   const std::string indexPath = (dir / kIndexName).string();
   const auto map = index.find("weight_map");
   if (map == index.end() || !map->is_object())

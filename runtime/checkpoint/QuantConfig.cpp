@@ -42,11 +42,11 @@ private:
 
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
+using json = nlohmann::ordered_json;
 
-std::string shown(const OrderedJson &value) { return quoteName(value.dump()); }
+std::string shown(const json &value) { return quoteName(value.dump()); }
 
-std::optional<int64_t> asInteger(const OrderedJson &value) {
+std::optional<int64_t> asInteger(const json &value) {
   if (value.is_number_integer()) {
     if (value.is_number_unsigned() && value.get<uint64_t>() > uint64_t(INT64_MAX))
       return std::nullopt;
@@ -67,7 +67,7 @@ std::optional<int64_t> asInteger(const OrderedJson &value) {
   return std::nullopt;
 }
 
-std::optional<bool> asBool(const OrderedJson &value) {
+std::optional<bool> asBool(const json &value) {
   if (value.is_boolean())
     return value.get<bool>();
   if (value.is_number_integer() && (value == 0 || value == 1))
@@ -82,10 +82,9 @@ std::optional<bool> asBool(const OrderedJson &value) {
 /// The values of a key and its synonyms, null ones left out; `spelling` says how each was written.
 struct Found {
   std::string spelling;
-  OrderedJson value;
+  json value;
 };
-std::vector<Found> findAll(const OrderedJson &object,
-                           std::initializer_list<const char *> spellings) {
+std::vector<Found> findAll(const json &object, std::initializer_list<const char *> spellings) {
   std::vector<Found> found;
   for (const char *spelling : spellings)
     if (const auto it = object.find(spelling); it != object.end() && !it->is_null())
@@ -93,21 +92,21 @@ std::vector<Found> findAll(const OrderedJson &object,
   return found;
 }
 
-Result<int> checkBits(const OrderedJson &value, std::string_view key) {
+Result<int> checkBits(const json &value, std::string_view key) {
   const std::optional<int64_t> bits = asInteger(value);
   if (!bits || *bits < 2 || *bits > 8)
     return invalidArgument("{} is {}; GPTQ files have 2 to 8 bits", key, shown(value));
   return int(*bits);
 }
 
-Result<int64_t> checkGroupSize(const OrderedJson &value, std::string_view key) {
+Result<int64_t> checkGroupSize(const json &value, std::string_view key) {
   const std::optional<int64_t> size = asInteger(value);
   if (!size || *size == 0 || *size < -1 || *size > (int64_t(1) << 32))
     return invalidArgument("{} is {}; use -1 or a positive number of columns", key, shown(value));
   return *size;
 }
 
-Result<bool> checkBool(const OrderedJson &value, std::string_view key) {
+Result<bool> checkBool(const json &value, std::string_view key) {
   const std::optional<bool> flag = asBool(value);
   if (!flag)
     return invalidArgument("{} is {}; use true or false", key, shown(value));
@@ -115,7 +114,7 @@ Result<bool> checkBool(const OrderedJson &value, std::string_view key) {
 }
 
 /// The overrides that do not show in the file: damping, grid search, order.
-Status parseSolverKeys(const OrderedJson &values, const std::string &where, DynamicRule &rule) {
+Status parseSolverKeys(const json &values, const std::string &where, DynamicRule &rule) {
   if (const auto damp = values.find("damp_percent"); damp != values.end()) {
     if (!damp->is_number())
       return invalidArgument("{} damp_percent is {}; use a number", where, shown(*damp));
@@ -183,7 +182,7 @@ WriterIdentity WriterIdentity::parse(std::string_view text) {
   return writer;
 }
 
-Result<QuantConfig> QuantConfig::parse(const OrderedJson &object, const std::string &source) {
+Result<QuantConfig> QuantConfig::parse(const json &object, const std::string &source) {
   QuantConfig config;
   config.sourceName = source;
   if (!object.is_object())
@@ -200,7 +199,7 @@ Result<QuantConfig> QuantConfig::parse(const OrderedJson &object, const std::str
   return config;
 }
 
-Status QuantConfig::parseModuleKeys(const OrderedJson &object) {
+Status QuantConfig::parseModuleKeys(const json &object) {
   const auto conflict = [&](const Found &kept, const Found &other) {
     conflictLines.push_back(fmt::format("{}: {} is {} but {} is {}", sourceName, kept.spelling,
                                         shown(kept.value), other.spelling, shown(other.value)));
@@ -241,7 +240,7 @@ Status QuantConfig::parseModuleKeys(const OrderedJson &object) {
   return Status();
 }
 
-Status QuantConfig::parseFormat(const OrderedJson &object) {
+Status QuantConfig::parseFormat(const json &object) {
   const auto unsupported = [](const std::string &what) {
     return makeError(Code::Unsupported, "{}; convert the checkpoint to gptq or gptq_v2 first",
                      what);
@@ -270,7 +269,7 @@ Status QuantConfig::parseFormat(const OrderedJson &object) {
   return Status();
 }
 
-Status QuantConfig::parseDynamic(const OrderedJson &object) {
+Status QuantConfig::parseDynamic(const json &object) {
   const auto dynamic = object.find("dynamic");
   if (dynamic == object.end() || dynamic->is_null())
     return Status();
@@ -294,7 +293,7 @@ Status QuantConfig::parseDynamic(const OrderedJson &object) {
     if (!rule.skip && !overrides.is_object() && !overrides.is_null())
       return invalidArgument("dynamic '{}' maps to {}; use an object of overrides", quoteName(key),
                              shown(overrides));
-    const OrderedJson values = overrides.is_object() ? overrides : OrderedJson::object();
+    const json values = overrides.is_object() ? overrides : json::object();
     const std::string where = fmt::format("dynamic '{}'", quoteName(key));
     for (const Found &bits : findAll(values, {"bits"})) {
       GPTQC_ASSIGN(rule.bits, checkBits(bits.value, where + " bits"));
@@ -314,13 +313,12 @@ Status QuantConfig::parseDynamic(const OrderedJson &object) {
   return Status();
 }
 
-void QuantConfig::parseWriter(const OrderedJson &object) {
+void QuantConfig::parseWriter(const json &object) {
   const auto meta = object.find("meta");
   if (meta != object.end() && meta->is_object()) {
     if (const auto quantizer = meta->find("quantizer"); quantizer != meta->end()) {
-      const OrderedJson list =
-          quantizer->is_array() ? *quantizer : OrderedJson::array({*quantizer});
-      for (const OrderedJson &entry : list) {
+      const json list = quantizer->is_array() ? *quantizer : json::array({*quantizer});
+      for (const json &entry : list) {
         if (!entry.is_string())
           continue;
         // optimum names itself first, then the library that packed the words
@@ -351,9 +349,9 @@ void QuantConfig::compareWith(const QuantConfig &other) {
 }
 
 Result<QuantConfig> QuantConfig::load(const HfFolder &folder) {
-  std::vector<std::pair<std::string, OrderedJson>> sources;
+  std::vector<std::pair<std::string, json>> sources;
   for (const char *name : {"quantize_config.json", "quant_config.json"}) {
-    GPTQC_ASSIGN(std::optional<OrderedJson> object, readJsonObject(folder.directory() / name));
+    GPTQC_ASSIGN(std::optional<json> object, readJsonObject(folder.directory() / name));
     if (object)
       sources.emplace_back((folder.directory() / name).string(), std::move(*object));
   }

@@ -70,32 +70,6 @@ template <typename layer, typename tile> struct x_slice {
         prefetch_l2(args.perm + k);
   }
 
-  /// Copies the slice through registers, which waits for no copy that was started before.
-  __device__ __forceinline__ void fetch(const linear_args &args, int block_m,
-                                        const unit_range<layer, tile> &range) {
-    constexpr int batch = 8; // loads in flight
-    const int pieces = (range.end - range.begin) * (tile::k / 8), total = pieces * tokens;
-    const i64 first_k = (i64)range.begin * tile::k;
-    const u16 *x = args.x + (i64)block_m * tile::m * args.ldx + first_k;
-#pragma unroll 1
-    for (int first = lane_id(); first < total; first += 32 * batch) {
-      u32x4 values[batch];
-#pragma unroll
-      for (int i = 0; i < batch; ++i) {
-        const int at = first + 32 * i, row = at / pieces, piece = at % pieces;
-        values[i] = {0, 0, 0, 0};
-        if (at < total && (layer::padded_k == layer::k || first_k + piece * 8 < layer::k))
-          values[i] = *(const u32x4 *)(x + row * args.ldx + piece * 8);
-      }
-#pragma unroll
-      for (int i = 0; i < batch; ++i) {
-        const int at = first + 32 * i, row = at / pieces, piece = at % pieces;
-        if (at < total)
-          *(u32x4 *)(rows + row * g::row_bytes + (piece ^ (row & 7)) * 16) = values[i];
-      }
-    }
-  }
-
   /// To the first unit of an item. Rows beyond the tokens read the last one: columns
   /// of a product do not mix, and those are not stored.
   __device__ __forceinline__ void rewind() {
@@ -143,10 +117,11 @@ GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<la
       slice.prefetch_permutation(args, stream.range);
     stream.template run_ahead<tile::stages - 1>(args);
     await_predecessors();
-    if constexpr (gather)
-      slice.template copy<true>(args, block_m, stream.range);
-    else
-      slice.fetch(args, block_m, stream.range);
+    slice.template copy<gather>(args, block_m, stream.range);
+    if constexpr (!gather) { // behind the weights, which have had the time of the kernel in front
+      commit_copies();
+      wait_copies<0>();
+    }
   } else { // X arrives with the first unit
     stream.copy_next(args);
     await_predecessors();
