@@ -109,6 +109,7 @@ ModelReport checkModel(const Records &records) {
     report.text += "no point can be judged\n";
     return report;
   }
+  report.judged = judged;
   report.share = double(within) / judged;
   report.text += fmt::format("{} of {} points ({:.1f} %) are within {:.0f} % of the best measured, "
                              "{} defaults were not measured; the worst, {:.2f} x: {}\n",

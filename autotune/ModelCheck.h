@@ -45,6 +45,7 @@ inline constexpr double kModelTolerance = 1.1;
 struct ModelReport {
   std::string text;
   double share = 1; ///< of the judged points, 0..1; 1 without any
+  int64_t judged = 0;
 };
 
 ModelReport checkModel(const Records &records);

@@ -109,6 +109,7 @@ ModelReport checkTransfer(const Records &measured, const Records &from) {
   report.text += fmt::format("{} points: {} have no record near, of {} the schedule was not "
                              "measured\n",
                              totals.points, totals.far, totals.unmeasured);
+  report.judged = totals.judged;
   if (totals.judged == 0)
     return report;
   report.share = double(totals.within) / totals.judged;

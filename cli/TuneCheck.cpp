@@ -32,6 +32,8 @@ Status check(const TuneCheckArguments &arguments) {
     report = checkTransfer(records, from);
   }
   fmt::print("{}", report.text);
+  if (arguments.percent > 0 && report.judged == 0)
+    return invalidArgument("{}: no point can be judged; tune some", arguments.records);
   if (100 * report.share >= arguments.percent)
     return Status();
   return invalidArgument("{}: {:.1f} % of the {} are within the tolerance, {} % are required; "

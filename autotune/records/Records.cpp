@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -82,13 +83,7 @@ off_t endOfLines(int fd, off_t size) {
   return 0;
 }
 
-/// The file is locked by the caller.
-Status appendLocked(int fd, std::string_view text, const std::filesystem::path &path) {
-  const off_t size = ::lseek(fd, 0, SEEK_END);
-  const off_t whole = endOfLines(fd, size);
-  if (whole < size && ::ftruncate(fd, whole) != 0)
-    return ioError("repair", path, errno);
-  off_t at = whole;
+Status writeAt(int fd, std::string_view text, off_t at, const std::filesystem::path &path) {
   while (!text.empty()) {
     const ssize_t count = ::pwrite(fd, text.data(), text.size(), at);
     if (count < 0 && errno == EINTR)
@@ -99,6 +94,48 @@ Status appendLocked(int fd, std::string_view text, const std::filesystem::path &
     at += count;
   }
   return ::fsync(fd) == 0 ? Status() : ioError("append to", path, errno);
+}
+
+/// What stands behind the last newline of a file.
+enum class Tail {
+  None,
+  Line,   ///< a line that lacks its newline alone
+  Torn,   ///< the start of a record, whose writer was killed
+  Foreign ///< nothing of ours
+};
+
+Tail tailOf(std::string_view text) {
+  constexpr size_t kLongestLine = 4096;
+  if (text.empty())
+    return Tail::None;
+  const std::string_view line = trim(text);
+  if (line.empty() || line.starts_with('#') || TuningRecord::parse(line).ok())
+    return Tail::Line;
+  const size_t bar = line.find('|');
+  const bool begins = bar != std::string_view::npos
+                          ? Descriptor::parse(trim(line.substr(0, bar))).ok()
+                          : line[0] == 'w' && (line.size() == 1 || std::isdigit(uint8_t(line[1])));
+  return begins && text.size() <= kLongestLine ? Tail::Torn : Tail::Foreign;
+}
+
+/// The file is locked by the caller.
+Status appendLocked(int fd, std::string text, const std::filesystem::path &path) {
+  const off_t size = ::lseek(fd, 0, SEEK_END);
+  const off_t whole = endOfLines(fd, size);
+  std::string rest(size_t(size - whole), '\0');
+  if (::pread(fd, rest.data(), rest.size(), whole) != ssize_t(rest.size()))
+    return ioError("read", path, errno);
+  const Tail tail = tailOf(rest);
+  if (tail == Tail::Foreign)
+    return dataCorrupt("{}: its last line '{}' is no tuning record; name another file",
+                       path.string(), quoteName(rest));
+  if (text.empty())
+    return Status();
+  if (tail == Tail::Torn && ::ftruncate(fd, whole) != 0)
+    return ioError("repair", path, errno);
+  if (tail == Tail::Line)
+    text.insert(0, "\n");
+  return writeAt(fd, text, tail == Tail::Torn ? whole : size, path);
 }
 
 /// How unlike two points are: the sum of the differences of shape in powers of two, and a part of
@@ -160,12 +197,12 @@ Result<Records> Records::parse(std::string_view text, std::string_view origin) {
   while (!text.empty()) {
     const size_t end = text.find('\n');
     ++number;
-    if (end == std::string_view::npos) {
+    if (end == std::string_view::npos && tailOf(text) == Tail::Torn) {
       result.tornTail = true;
       break;
     }
     const std::string_view line = trim(text.substr(0, end));
-    text.remove_prefix(end + 1);
+    text.remove_prefix(std::min(text.size(), end == std::string_view::npos ? end : end + 1));
     if (line.empty() || line.starts_with('#'))
       continue;
     Result<TuningRecord> record = TuningRecord::parse(line);
@@ -246,7 +283,7 @@ Status appendRecords(const std::filesystem::path &path, const std::vector<Tuning
     return ioError("append to", path, errno);
   while (::flock(fd, LOCK_EX) != 0 && errno == EINTR) {
   }
-  const Status status = appendLocked(fd, text, path);
+  const Status status = appendLocked(fd, std::move(text), path);
   ::close(fd); // unlocks
   return status;
 }

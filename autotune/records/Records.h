@@ -70,8 +70,9 @@ private:
 };
 
 /// Appends records to a file and flushes them to the disk. Several processes may append to one
-/// file; what a killed process left of a line is cut off first. IoError when the file cannot be
-/// written.
+/// file; what a killed process left of a line is cut off first. Without records the file is made
+/// and checked alone. DataCorrupt, and the file stays as it was, when its last line has no newline
+/// and is no start of a record; IoError when it cannot be written.
 Status appendRecords(const std::filesystem::path &path, const std::vector<TuningRecord> &records);
 
 } // namespace gptqc

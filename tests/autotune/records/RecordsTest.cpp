@@ -147,13 +147,43 @@ TEST(RecordsTest, AppendRepairsATornLine) {
   const auto path = folder / "records.txt";
   ASSERT_TRUE(appendRecords(path, {record(1), record(2)}).ok());
   const std::string whole = readText(path);
-  writeText(path, whole + std::string(5000, 'x'));
-  ASSERT_TRUE(appendRecords(path, {record(3)}).ok());
-  EXPECT_EQ(readText(path), whole + record(3).print() + "\n");
-  writeText(path, "torn from the start");
+  const std::string line = record(3).print() + "\n";
+  for (const size_t length : {size_t(1), size_t(2), size_t(20), line.size() / 2}) {
+    writeText(path, whole + line.substr(0, length));
+    EXPECT_TRUE(Records::load(path)->torn()) << length;
+    ASSERT_TRUE(appendRecords(path, {record(3)}).ok());
+    EXPECT_EQ(readText(path), whole + line) << length;
+  }
+  writeText(path, line.substr(0, 40));
   ASSERT_TRUE(appendRecords(path, {record(1)}).ok());
   EXPECT_EQ(readText(path), record(1).print() + "\n");
   EXPECT_EQ(appendRecords(folder / "no" / "folder", {record(1)}).code(), Code::IoError);
+}
+
+TEST(RecordsTest, AppendKeepsALastLineWithoutItsNewline) {
+  const TempFolder folder;
+  const auto path = folder / "records.txt";
+  for (const std::string &last : {record(1).print(), std::string("# tuned by hand")}) {
+    writeText(path, record(2).print() + "\n" + last);
+    EXPECT_FALSE(Records::load(path)->torn());
+    ASSERT_TRUE(appendRecords(path, {}).ok());
+    EXPECT_EQ(readText(path), record(2).print() + "\n" + last);
+    ASSERT_TRUE(appendRecords(path, {record(3)}).ok());
+    EXPECT_EQ(readText(path), record(2).print() + "\n" + last + "\n" + record(3).print() + "\n");
+  }
+}
+
+TEST(RecordsTest, FilesOfOthersStayAsTheyAre) {
+  const TempFolder folder;
+  const auto path = folder / "precious.json";
+  for (const std::string &text : {std::string("{\"api_key\":\"precious\"}"), std::string(5000, 'x'),
+                                  std::string("weights.bin"), record(1).print() + "\nnotes"}) {
+    writeText(path, text);
+    EXPECT_EQ(appendRecords(path, {record(1)}).code(), Code::DataCorrupt) << text;
+    EXPECT_FALSE(appendRecords(path, {}).ok());
+    EXPECT_FALSE(Records::load(path).ok());
+    EXPECT_EQ(readText(path), text);
+  }
 }
 
 TEST(RecordsTest, KilledWritersLoseNothingThatWasWritten) {
