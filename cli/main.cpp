@@ -1,5 +1,6 @@
 // The gptqc tool: parses the command line, runs one subcommand, and turns its outcome into one line
 // on stderr and an exit code (0 done, 1 failed, 2 usage).
+#include <csignal>
 #include <cstdio>
 #include <new>
 #include <string>
@@ -62,6 +63,8 @@ void registerCommands(CLI::App &app, gptqc::cli::Outcome &outcome) {
 } // namespace
 
 int main(int argc, char **argv) {
+  std::signal(SIGXFSZ,
+              SIG_IGN); // a file that may not grow is an error of its write, with a message
   CLI::App app("gptqc: compiler for GPTQ-quantized linear layers", "gptqc");
   app.set_version_flag("--version", [] {
     return fmt::format("gptqc {} ({})", gptqc::versionNumber(), gptqc::versionCommit());

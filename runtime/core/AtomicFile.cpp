@@ -36,6 +36,23 @@ void syncFolder(const std::filesystem::path &folder) {
   ::close(fd);
 }
 
+/// What a rename to `path` would replace, links followed: a file, or nothing yet. A device, a pipe
+/// or a folder is refused, for the rename would put a file in its place.
+Result<std::filesystem::path> replaceable(std::filesystem::path path) {
+  struct stat info = {};
+  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return makeError(Code::InvalidArgument, "{} is no regular file; name one to write",
+                     path.string());
+  std::error_code error;
+  for (int links = 0; std::filesystem::is_symlink(path, error); ++links) {
+    if (links == 40)
+      return ioError("write", path, ELOOP);
+    const std::filesystem::path next = std::filesystem::read_symlink(path, error);
+    path = next.is_absolute() ? next : path.parent_path() / next;
+  }
+  return path;
+}
+
 } // namespace
 
 AtomicFile::AtomicFile(int fd, std::filesystem::path target, std::filesystem::path temporary)
@@ -65,8 +82,9 @@ void AtomicFile::discard() {
   ::unlink(temporary.c_str());
 }
 
-Result<AtomicFile> AtomicFile::create(const std::filesystem::path &target) {
+Result<AtomicFile> AtomicFile::create(const std::filesystem::path &path) {
   static std::atomic<uint64_t> counter = 0;
+  GPTQC_ASSIGN(const std::filesystem::path target, replaceable(path));
   // Long target names are cut so that the temporary's name stays within NAME_MAX.
   const std::string stem = target.filename().string().substr(0, 180);
   for (int attempt = 0; attempt < 1000; ++attempt) {

@@ -20,7 +20,8 @@ namespace gptqc {
 /// `.<target>.<pid>-<number>.tmp`.
 class AtomicFile {
 public:
-  /// Opens a temporary beside `target`; the folder must exist and be writable. IoError otherwise.
+  /// Opens a temporary beside `target`, or beside what `target` links to; the folder must exist and
+  /// be writable. IoError otherwise; InvalidArgument when `target` is a device, a pipe or a folder.
   static Result<AtomicFile> create(const std::filesystem::path &target);
 
   AtomicFile(AtomicFile &&other) noexcept;

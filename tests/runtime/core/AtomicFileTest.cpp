@@ -9,6 +9,7 @@
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,33 @@ TEST_F(AtomicFileTest, CommitReplaces) {
   ASSERT_TRUE(file->commit().ok());
   EXPECT_EQ(contents(path), "new text");
   EXPECT_EQ(fileCount(), 1);
+}
+
+TEST_F(AtomicFileTest, LinksStayLinks) {
+  ASSERT_TRUE(writeFileAtomically(folder / "a", "old").ok());
+  fs::create_symlink("a", folder / "to-a");
+  fs::create_symlink(folder / "to-a", folder / "to-to-a");
+  fs::create_symlink("new", folder / "to-new");
+  fs::create_symlink("circle", folder / "circle");
+  ASSERT_TRUE(writeFileAtomically(folder / "to-to-a", "text").ok());
+  EXPECT_EQ(contents(folder / "a"), "text");
+  EXPECT_TRUE(fs::is_symlink(folder / "to-a") && fs::is_symlink(folder / "to-to-a"));
+  ASSERT_TRUE(writeFileAtomically(folder / "to-new", "new").ok());
+  EXPECT_EQ(contents(folder / "new"), "new");
+  EXPECT_TRUE(fs::is_symlink(folder / "to-new"));
+  EXPECT_EQ(writeFileAtomically(folder / "circle", "x").code(), Code::IoError);
+}
+
+TEST_F(AtomicFileTest, PipesAndFoldersAreNotReplaced) {
+  ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
+  fs::create_directory(folder / "folder");
+  for (const char *name : {"pipe", "folder"}) {
+    const Status status = writeFileAtomically(folder / name, "text");
+    EXPECT_EQ(status.code(), Code::InvalidArgument);
+    EXPECT_NE(status.message().find("no regular file"), std::string::npos) << status.message();
+  }
+  EXPECT_TRUE(fs::is_fifo(folder / "pipe") && fs::is_directory(folder / "folder"));
+  EXPECT_EQ(fileCount(), 2);
 }
 
 TEST_F(AtomicFileTest, WithoutCommitNothingChanges) {
