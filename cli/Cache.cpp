@@ -43,7 +43,7 @@ Status listJson(const std::vector<CacheEntry> &entries, const CacheFolder &folde
     }
     list.push_back(std::move(item));
   }
-  fmt::print("{}\n", list.dump(2));
+  fmt::print("{}\n", list.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   return Status();
 }
 

@@ -132,7 +132,8 @@ void registerCompile(CLI::App &app, Outcome &outcome) {
       ->delimiter(',')
       ->check(CLI::Range(int64_t(1), int64_t(1) << 40))
       ->capture_default_str();
-  command->add_option("--threads", o.threads, "Compiling threads; 0: all cores (MODEL)");
+  command->add_option("--threads", o.threads, "Compiling threads; 0: all cores (MODEL)")
+      ->check(CLI::Range(0, 4096));
   command->add_option("--cache", o.cache, "Folder of the kernel cache");
   command->add_flag("--no-cache", o.noCache, "Neither read nor write the kernel cache");
   command->add_option("--nvrtc", o.nvrtc, "libnvrtc to use");

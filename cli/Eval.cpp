@@ -54,7 +54,7 @@ Status evaluate(const EvalArguments &options) {
                                               {"device", gpu ? gpu->describe() : "cpu"},
                                               {"blas", cpu.blas.name()},
                                               {"seconds", seconds}}
-                           .dump());
+                           .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else
     fmt::print("{}: perplexity {:.4f} ({} rows of {} tokens, {})\n", options.model, result->value,
                rows->rows, rows->length, formatSeconds(seconds));
@@ -82,7 +82,7 @@ void registerEval(CLI::App &app, Outcome &outcome) {
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all of the machine")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
   command->add_flag("--json", options->json, "One line of JSON with the key perplexity");
   command->callback([options, &outcome] { outcome.status = evaluate(*options); });
 }

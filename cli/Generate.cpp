@@ -154,7 +154,7 @@ void registerGenerate(CLI::App &app, Outcome &outcome) {
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Default: all of the machine")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 4096));
   command->callback([options, &outcome] { outcome.status = runGenerate(*options); });
 }
 

@@ -351,7 +351,7 @@ void registerLoadBench(CLI::App &app, Outcome &outcome) {
       ->add_option("--blocks", a.blocks,
                    "Without MODEL: weights of each layer this often, as the blocks of a model")
       ->check(CLI::Range(1, 1000));
-  command->add_option("--threads", a.threads, "Threads; 0: all cores");
+  command->add_option("--threads", a.threads, "Threads; 0: all cores")->check(CLI::Range(0, 4096));
   command->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");
   command->callback([arguments, &outcome] { outcome.status = loadBench(*arguments); });
 }

@@ -129,7 +129,8 @@ void registerBuild(CLI::App &command, const std::shared_ptr<PackArguments> &argu
       ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   sub->add_option("--tuned", a.tuned, "Tuning records: schedules where they have one");
   sub->add_flag("--no-ptx", a.noPtx, "No PTX for GPUs newer than the targets");
-  sub->add_option("--threads", a.threads, "Compiling threads; 0: all cores");
+  sub->add_option("--threads", a.threads, "Compiling threads; 0: all cores")
+      ->check(CLI::Range(0, 4096));
   sub->add_option("--cache", a.cache, "Folder of the kernel cache");
   sub->add_flag("--no-cache", a.noCache, "Neither read nor write the kernel cache");
   sub->add_option("--nvrtc", a.nvrtc, "libnvrtc to use");

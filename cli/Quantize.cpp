@@ -132,6 +132,7 @@ Status gptq(QuantizeArguments options) {
       return makeError(Code::NotFound, "{} does not exist", options.dynamic);
     options.gptq.dynamic = *dynamic;
   }
+  options.gptq.inputs = {options.calibration, options.dynamic};
   options.gptq.solver = options.solver.options;
   options.gptq.format = formatOf(options);
   options.gptq.writer = writerName();

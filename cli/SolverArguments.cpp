@@ -28,7 +28,7 @@ void SolverArguments::add(CLI::App &command) {
           "Linear algebra on the CPU: builtin, auto (OpenBLAS if it is there), or a library")
       ->capture_default_str();
   command.add_option("--threads", threads, "CPU threads; 0: one per core")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0, 4096))
       ->capture_default_str();
 }
 

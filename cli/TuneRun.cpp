@@ -112,7 +112,8 @@ void registerTuneRun(CLI::App &command, Outcome &outcome) {
   command.add_option("--shard", a.shard, "Tune every n-th point only: i/n, i from 0")
       ->capture_default_str();
   command.add_flag("--again", s.again, "Measure points that have records too");
-  command.add_option("--threads", s.runner.threads, "Threads that compile; default: one per core");
+  command.add_option("--threads", s.runner.threads, "Threads that compile; default: one per core")
+      ->check(CLI::Range(0, 4096));
   command.add_option("--nvrtc", s.runner.nvrtcPath, "libnvrtc to use");
   command.add_option("--cache", s.runner.cacheDir,
                      "Folder of the kernel cache, for the support kernels");

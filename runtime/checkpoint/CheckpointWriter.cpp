@@ -32,10 +32,9 @@ bool isSideFile(const std::string &name) {
 Result<std::unique_ptr<CheckpointWriter>>
 CheckpointWriter::create(const HfFolder &source, const std::vector<std::string> &modules,
                          const fs::path &output, WriterOptions options) {
-  std::error_code error;
-  if (fs::equivalent(source.directory(), output, error))
-    return invalidArgument("{} is the model itself; choose another output folder", output.string());
-  GPTQC_ASSIGN(OutputFolder folder, OutputFolder::create(output, options.force));
+  std::vector<fs::path> inputs = options.inputs;
+  inputs.push_back(source.directory());
+  GPTQC_ASSIGN(OutputFolder folder, OutputFolder::create(output, options.force, inputs));
   std::unique_ptr<CheckpointWriter> writer(
       new CheckpointWriter(source, std::move(folder), std::move(options)));
   std::vector<TensorPlan> plan;

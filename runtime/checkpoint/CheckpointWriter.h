@@ -21,9 +21,10 @@ struct WriterOptions {
   std::map<std::string, ModuleConfig> modules; ///< layers with a configuration of their own
   /// More keys of quantization_config; they replace ours, `meta` is merged.
   nlohmann::ordered_json keys = nlohmann::ordered_json::object();
-  std::string writer; ///< meta.quantizer, e.g. "gptqc:0.1.0"
-  std::string method; ///< meta.method, e.g. "rtn"
-  bool force = false; ///< replace a folder that is not empty
+  std::string writer;                        ///< meta.quantizer, e.g. "gptqc:0.1.0"
+  std::string method;                        ///< meta.method, e.g. "rtn"
+  bool force = false;                        ///< replace a folder that is not empty
+  std::vector<std::filesystem::path> inputs; ///< read besides the source: never replaced
   uint64_t maxShardBytes = 5'000'000'000;
 };
 

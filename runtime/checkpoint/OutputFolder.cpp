@@ -2,7 +2,6 @@
 #include "runtime/checkpoint/OutputFolder.h"
 
 #include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -52,9 +51,34 @@ void removeLeftovers(const fs::path &target) {
     }
 }
 
+/// Links resolved as far as the path exists.
+fs::path resolved(const fs::path &path) {
+  std::error_code error;
+  const fs::path full = fs::weakly_canonical(path, error);
+  return error ? fs::absolute(path, error).lexically_normal() : full;
+}
+
+Status keepInputs(const fs::path &target, const std::vector<fs::path> &inputs) {
+  const fs::path folder = resolved(target);
+  for (const fs::path &input : inputs) {
+    if (input.empty())
+      continue; // none given
+    const fs::path from = resolved(input).lexically_relative(folder);
+    if (from == ".")
+      return invalidArgument("{} is the model itself; choose another output folder",
+                             target.string());
+    if (!from.empty() && *from.begin() != "..")
+      return invalidArgument("{} holds {}, which is read; choose another output folder",
+                             target.string(), input.string());
+  }
+  return Status();
+}
+
 } // namespace
 
-Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force) {
+Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force,
+                                          const std::vector<fs::path> &inputs) {
+  GPTQC_TRY(keepInputs(target, inputs));
   std::error_code error;
   fs::path full = fs::absolute(target, error).lexically_normal();
   if (!full.has_filename())

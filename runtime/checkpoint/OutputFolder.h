@@ -4,6 +4,7 @@
 #define GPTQC_RUNTIME_CHECKPOINT_OUTPUTFOLDER_H
 
 #include <filesystem>
+#include <vector>
 
 #include "runtime/core/Status.h"
 
@@ -14,8 +15,10 @@ namespace gptqc {
 class OutputFolder {
 public:
   /// InvalidArgument when `target` exists and is no empty folder, unless `force` (then commit
-  /// replaces it); IoError when its parent cannot be written.
-  static Result<OutputFolder> create(const std::filesystem::path &target, bool force);
+  /// replaces it), and when one of the `inputs` (files or folders that are read) is `target` or
+  /// lies in it; IoError when its parent cannot be written.
+  static Result<OutputFolder> create(const std::filesystem::path &target, bool force,
+                                     const std::vector<std::filesystem::path> &inputs = {});
 
   OutputFolder(OutputFolder &&other) noexcept;
   OutputFolder &operator=(OutputFolder &&) = delete;

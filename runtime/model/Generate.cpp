@@ -78,9 +78,10 @@ int32_t Sampler::choose(std::span<float> logits) {
   const int64_t count = int64_t(logits.size());
   if (options.temperature == 0)
     return int32_t(std::max_element(logits.begin(), logits.end()) - logits.begin());
-  for (float &logit : logits)
-    logit /= options.temperature;
-  const double sum = exponentiate(logits.data(), count, largestOf(logits.data(), count));
+  const float largest = largestOf(logits.data(), count);
+  for (float &logit : logits) // differences first: a tiny temperature would overflow the logits
+    logit = logit == largest ? 0 : (logit - largest) / options.temperature;
+  const double sum = exponentiate(logits.data(), count, 0);
   std::vector<int32_t> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(),

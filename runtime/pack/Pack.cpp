@@ -259,8 +259,10 @@ Result<KernelImage> Pack::find(std::string_view what, const Target &gpu, int dri
     return makeError(Code::Unsupported,
                      "pack {}: it is for {}, this GPU is {}; build it with --target {}",
                      path().string(), architectures(), gpu.print(), gpu.arch());
-  return makeError(Code::NotFound, "pack {}: it has no kernel '{}' for {}", path().string(), what,
-                   gpu.arch());
+  return makeError(Code::NotFound,
+                   "pack {}: it has no kernel '{}' for {}; build a pack with it (gptqc pack build; "
+                   "--m takes the token counts)",
+                   path().string(), what, gpu.arch());
 }
 
 Result<KernelImage> Pack::findLinear(const Descriptor &kernel, const Target &gpu,

@@ -2,6 +2,9 @@
 // quantized and what the file says cannot differ.
 #include "runtime/solver/quantize/ModulePlan.h"
 
+#include <algorithm>
+#include <array>
+
 #include "runtime/checkpoint/QuantizeModel.h"
 
 namespace gptqc {
@@ -77,11 +80,28 @@ ordered_json keysOf(const GptqModelOptions &options) {
   return keys;
 }
 
+/// A checkpoint may have keys that other programs read; what a caller asks for must have an effect.
+Status checkKeys(const ordered_json &dynamic) {
+  static constexpr std::array<std::string_view, 8> kKeys = {
+      "bits",         "group_size", "sym",           "desc_act",
+      "damp_percent", "mse",        "static_groups", "act_group_aware"};
+  if (!dynamic.is_object())
+    return Status(); // QuantConfig refuses it
+  for (const auto &[pattern, overrides] : dynamic.items())
+    if (overrides.is_object())
+      for (const auto &[key, value] : overrides.items())
+        if (std::find(kKeys.begin(), kKeys.end(), key) == kKeys.end())
+          return invalidArgument("dynamic '{}' has a key '{}'; known: {}", quoteName(pattern),
+                                 quoteName(key), fmt::join(kKeys, ", "));
+  return Status();
+}
+
 } // namespace
 
 Result<ModulePlan> ModulePlan::make(const std::vector<std::string> &modules,
                                     const GptqModelOptions &options) {
   GPTQC_TRY(validate(options.solver));
+  GPTQC_TRY(checkKeys(options.dynamic));
   QuantizeOptions common;
   common.bits = options.solver.bits;
   common.groupSize = options.solver.groupSize;
@@ -113,6 +133,7 @@ Result<ModulePlan> ModulePlan::make(const std::vector<std::string> &modules,
   plan.writer.writer = options.writer;
   plan.writer.method = "gptq";
   plan.writer.force = options.force;
+  plan.writer.inputs = options.inputs;
   plan.writer.maxShardBytes = options.maxShardBytes;
   return plan;
 }

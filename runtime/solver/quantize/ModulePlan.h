@@ -19,6 +19,8 @@ struct GptqModelOptions {
   bool lmHead = false;              ///< the output layer too
   std::optional<FileFormat> format; ///< empty: the plainest that can hold all modules
   bool force = false, resume = false;
+  std::vector<std::filesystem::path>
+      inputs; ///< files of the caller that the output must not replace
   uint64_t maxShardBytes = 5'000'000'000;
   std::string writer = "gptqc";   ///< what meta.quantizer says
   CalibrationFactory calibration; ///< empty: on the CPU
@@ -40,7 +42,8 @@ struct ModulePlan {
   }
 
   /// Resolves `dynamic` for each of `modules`, with the rules that readers apply. InvalidArgument
-  /// for options, overrides or a format that do not go together, or when nothing is left.
+  /// for options, overrides or a format that do not go together, for a key of `dynamic` that
+  /// nothing reads, or when nothing is left.
   static Result<ModulePlan> make(const std::vector<std::string> &modules,
                                  const GptqModelOptions &options);
 };

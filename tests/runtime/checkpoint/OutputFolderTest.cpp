@@ -33,6 +33,21 @@ TEST(OutputFolder, AppearsWithCommit) {
   }
 }
 
+TEST(OutputFolder, WhatIsReadIsNeverReplaced) {
+  const TempFolder temp;
+  fs::create_directories(temp / "out/model");
+  writeText(temp / "out/tokens", "text");
+  fs::create_directory_symlink(temp / "out/model", temp / "link");
+  for (const char *input : {"out", "out/model", "out/tokens", "link", "out/../out/model"}) {
+    const auto refused = OutputFolder::create(temp / "out", true, {temp / input});
+    ASSERT_FALSE(refused.ok()) << input;
+    EXPECT_EQ(refused.status().code(), Code::InvalidArgument);
+    EXPECT_NE(refused.status().message().find("choose another output folder"), std::string::npos);
+  }
+  for (const char *output : {"out/model/new", "outer", "ou"})
+    EXPECT_TRUE(OutputFolder::create(temp / output, true, {temp / "out/model", ""}).ok()) << output;
+}
+
 TEST(OutputFolder, LeavesNothingWithoutCommit) {
   const TempFolder temp;
   {

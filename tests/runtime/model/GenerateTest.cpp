@@ -33,6 +33,13 @@ TEST(Sampler, GreedyAndTopP) {
   EXPECT_NEAR(allCounts[2], 4000 * 0.4663, 200);
 }
 
+TEST(Sampler, ATinyTemperatureIsNoneAtAll) {
+  for (const float temperature : {1e-3f, 1e-38f, 1e-45f}) {
+    std::vector<float> logits = {1, 3, 500, -2};
+    EXPECT_EQ(Sampler::create({temperature, 1, 5})->choose(logits), 2) << temperature;
+  }
+}
+
 TEST(Sampler, TheSeedDecides) {
   const std::vector<float> logits(50, 0);
   const auto draw = [&](uint64_t seed) {

@@ -83,6 +83,15 @@ TEST(Journal, DamageIsAbsence) {
   EXPECT_FALSE(journal->find("a"));
   writeText(path, "");
   EXPECT_FALSE(journal->find("a"));
+  const size_t data = 8 + size_t(uint8_t(whole[0])) + 256 * size_t(uint8_t(whole[1]));
+  for (size_t at = data; at < whole.size(); at += 13) { // the tensors, bit for bit
+    std::string damaged = whole;
+    damaged[at] = char(damaged[at] ^ (1 << at % 8));
+    writeText(path, damaged);
+    EXPECT_FALSE(journal->find("a")) << at;
+  }
+  writeText(path, whole);
+  EXPECT_TRUE(journal->find("a"));
 }
 
 } // namespace

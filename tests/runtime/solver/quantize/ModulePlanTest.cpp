@@ -82,6 +82,10 @@ TEST(ModulePlan, Contradictions) {
   wanted.format.reset();
   wanted.dynamic = Json::parse(R"({"m.0.q": {"bits": 9}})");
   EXPECT_NE(errorOf(wanted).find("bits"), std::string::npos);
+  wanted.dynamic = Json::parse(R"({"m.0.q": {"bitz": 3}})");
+  EXPECT_NE(errorOf(wanted).find("dynamic 'm.0.q' has a key 'bitz'; known: bits, group_size"),
+            std::string::npos)
+      << errorOf(wanted);
   wanted.dynamic = Json::parse(R"({"m.0.q": {"damp_percent": 2}})");
   EXPECT_NE(errorOf(wanted).find("m.0.q: damping 2"), std::string::npos) << errorOf(wanted);
   wanted.dynamic = Json::parse(R"({"m.0.q": {"desc_act": true, "act_group_aware": true}})");
