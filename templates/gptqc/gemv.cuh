@@ -120,7 +120,8 @@ GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<la
     slice.template copy<gather>(args, block_m, stream.range);
     if constexpr (!gather) { // behind the weights, which have had the time of the kernel in front
       commit_copies();
-      wait_copies<0>();
+      if constexpr (tile::stages > 2) // with two, every unit waits for all copies
+        wait_copies<0>();
     }
   } else { // X arrives with the first unit
     stream.copy_next(args);
