@@ -46,7 +46,7 @@ void callKernel(const void *context) {
   if (one->x.boxRows == 0)
     one->kernel(one->args);
   else
-    reinterpret_cast<void (*)(LinearArgs, TensorMap)>(reinterpret_cast<void *>(one->kernel))(
+    reinterpret_cast<void (*)(LinearArgs, TensorMap)>(reinterpret_cast<void (*)()>(one->kernel))(
         one->args, one->x);
 }
 

@@ -115,9 +115,9 @@ Result<ModulePlan> ModulePlan::make(const std::vector<std::string> &modules,
     const std::optional<ModuleConfig> own = config.module(module);
     if (!own)
       continue;
-    ModuleTask task{solverOf(*own, config.ruleFor(module), options.solver), *own};
+    const ModuleTask task{solverOf(*own, config.ruleFor(module), options.solver), *own};
     GPTQC_TRY(validate(task.solver).withContext(module));
-    plan.tasks.emplace(module, std::move(task));
+    plan.tasks.emplace(module, task);
   }
   if (plan.tasks.empty())
     return invalidArgument("dynamic skips every module; nothing is left to quantize");
