@@ -87,7 +87,7 @@ public:
 
   void add(const std::string &name, const LayerSpec &spec) {
     for (auto &[suffix, tensor] : spec.tensors())
-      tensors[name + "." + suffix] = tensor;
+      tensors[fmt::format("{}.{}", name, suffix)] = tensor;
   }
 
   const std::filesystem::path &write() {

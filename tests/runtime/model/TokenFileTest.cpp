@@ -95,7 +95,7 @@ TEST_F(TokenFile, Npy) {
 
 TEST_F(TokenFile, DamagedNpy) {
   const std::string data = bytes32({1, 2, 3, 4, 5, 6});
-  const auto status = [&](std::string header, const std::string &bytes) {
+  const auto status = [&](const std::string &header, const std::string &bytes) {
     return loadTokenRows(npy(header, bytes), "").status();
   };
   const auto header = [](const char *type, const char *order, const char *shape) {

@@ -15,19 +15,20 @@ namespace {
 
 TEST(ColumnKernel, QuantizesAndPropagates) {
   constexpr int kColumns = 19;
+  const auto at = [](int row, int column) { return size_t(row) * kColumns + size_t(column); };
   const auto block = std::make_unique<LaneBlock>();
   const std::vector<float> w = normalValues(kColumns * kLanes, 1),
                            u = normalValues(kColumns * kColumns, 2);
   std::vector<float> upper(u);
   for (int i = 0; i < kColumns; ++i)
-    upper[size_t(i * kColumns + i)] = 1 + std::abs(u[size_t(i * kColumns + i)]);
+    upper[at(i, i)] = 1 + std::abs(u[at(i, i)]);
   block->columns = kColumns;
   block->maxCode = 7;
   block->upper = upper.data();
   block->stride = kColumns;
   for (int i = 0; i < kColumns; ++i)
     for (int lane = 0; lane < kLanes; ++lane) {
-      block->weights[i].value[lane] = w[size_t(i * kLanes + lane)];
+      block->weights[i].value[lane] = w[size_t(i) * kLanes + size_t(lane)];
       block->grids[i].scale.value[lane] = 0.25f + 0.01f * float(lane);
       block->grids[i].zero.value[lane] = float(lane % 8);
     }
@@ -35,7 +36,7 @@ TEST(ColumnKernel, QuantizesAndPropagates) {
   for (int lane = 0; lane < kLanes; ++lane) {
     std::vector<double> rest;
     for (int i = 0; i < kColumns; ++i)
-      rest.push_back(w[size_t(i * kLanes + lane)]);
+      rest.push_back(w[size_t(i) * kLanes + size_t(lane)]);
     const double scale = 0.25f + 0.01f * float(lane), zero = lane % 8;
     double loss = 0;
     for (int i = 0; i < kColumns; ++i) {
@@ -43,12 +44,11 @@ TEST(ColumnKernel, QuantizesAndPropagates) {
       const double code = block->codes[i][lane];
       const double exact = std::clamp(rest[size_t(i)] / scale + zero, 0.0, 7.0);
       EXPECT_LE(std::abs(code - exact), 0.5 + 1e-3);
-      const double error =
-          (rest[size_t(i)] - scale * (code - zero)) / upper[size_t(i * kColumns + i)];
+      const double error = (rest[size_t(i)] - scale * (code - zero)) / upper[at(i, i)];
       EXPECT_NEAR(block->errors[i].value[lane], error, 1e-3 * (1 + std::abs(error)));
       loss += error * error;
       for (int j = i + 1; j < kColumns; ++j)
-        rest[size_t(j)] -= error * upper[size_t(i * kColumns + j)];
+        rest[size_t(j)] -= error * upper[at(i, j)];
     }
     EXPECT_NEAR(block->loss.value[lane], loss, 2e-3 * (1 + loss));
   }

@@ -138,9 +138,11 @@ Hessian largeHessian(int64_t k) {
     s = 0.2f + random.uniform();
   for (int64_t i = 0; i < k; ++i) {
     float correlation = 1;
-    for (int64_t j = i; j < k && correlation > 1e-6f; ++j, correlation *= 0.9f)
+    for (int64_t j = i; j < k && correlation > 1e-6f; ++j) {
       hessian.values[size_t(i * k + j)] = hessian.values[size_t(j * k + i)] =
           correlation * size[size_t(i)] * size[size_t(j)];
+      correlation *= 0.9f;
+    }
   }
   return hessian;
 }
