@@ -134,16 +134,10 @@ Result<Reference> CudaReference::compute(const CudaContext &context, const Quant
   GPTQC_ASSIGN(const DeviceBuffer xBuffer, DeviceBuffer::upload(device, x));
   GPTQC_ASSIGN(const DeviceBuffer y, DeviceBuffer::allocate(device, m * d.n * 8));
   GPTQC_ASSIGN(const DeviceBuffer squares, DeviceBuffer::allocate(device, m * d.n * 8));
-  ReferenceArgs args;
+  ReferenceArgs args = referenceArgs(d, m);
   args.x = xBuffer.address();
   args.y = y.address();
   args.squares = squares.address();
-  args.n = d.n;
-  args.k = args.ldx = d.k;
-  args.m = int32_t(m);
-  args.symZero = d.symZero();
-  args.actBf16 = d.act == DType::BF16;
-  args.scaleBf16 = d.scales == DType::BF16;
   GPTQC_TRY(launch(context, d, layer, args, offsets));
   GPTQC_ASSIGN(std::vector<double> hostY, y.download<double>());
   GPTQC_ASSIGN(std::vector<double> hostSquares, squares.download<double>());

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "runtime/core/Descriptor.h"
 #include "runtime/core/WeightLayout.h"
 
 namespace gptqc {
@@ -55,6 +56,18 @@ struct ReferenceArgs {
 };
 static_assert(sizeof(ReferenceArgs) == 104);
 inline constexpr int64_t kReferenceSharedBytes = 14336;
+
+/// The layer's facts and m rows of X without padding; the addresses are the caller's.
+inline ReferenceArgs referenceArgs(const Descriptor &d, int64_t m) {
+  ReferenceArgs args;
+  args.n = d.n;
+  args.k = args.ldx = d.k;
+  args.m = int32_t(m);
+  args.symZero = d.symZero();
+  args.actBf16 = d.act == DType::BF16;
+  args.scaleBf16 = d.scales == DType::BF16;
+  return args;
+}
 
 /// dequantize.cu, dequantize_dense: grid ceil(N/32) x ceil(K/32), 256 threads.
 struct DequantizeArgs {

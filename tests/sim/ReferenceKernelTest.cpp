@@ -25,7 +25,7 @@ TEST_P(ReferenceKernel, EqualsTheReferenceOfTheCpu) {
     groupOf.push_back(matrix.groupOf(k));
   std::vector<double> y(size_t(kRows * d.n)), squares(y.size());
 
-  ReferenceArgs args;
+  ReferenceArgs args = referenceArgs(d, kRows);
   Launch launch;
   const auto pass = [&](const char *name, auto &values, bool writable = false) {
     auto *bytes = reinterpret_cast<uint8_t *>(values.data());
@@ -41,12 +41,6 @@ TEST_P(ReferenceKernel, EqualsTheReferenceOfTheCpu) {
   args.bias = pass("bias", matrix.bias);
   args.y = pass("y", y, true);
   args.squares = pass("squares", squares, true);
-  args.n = d.n;
-  args.k = args.ldx = d.k;
-  args.m = int32_t(kRows);
-  args.symZero = d.symZero();
-  args.actBf16 = d.act == DType::BF16;
-  args.scaleBf16 = d.scales == DType::BF16;
   launch.kernel = [](const void *context) {
     reference_gemm(*static_cast<const ReferenceArgs *>(context));
   };
