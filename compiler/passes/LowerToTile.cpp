@@ -230,8 +230,8 @@ void KernelBuilder::buildReducing(Value mailbox, Value meeting) {
 
 void KernelBuilder::buildGemv() {
   mlir::MLIRContext *context = builder.getContext();
-  Value rings = shared(tile::Role::Weights, plan.weightBytes + plan.scaleBytes,
-                       int64_t(schedule.kWarps) * schedule.stages);
+  Value rings =
+      shared(tile::Role::Weights, plan.slotBytes, int64_t(schedule.kWarps) * schedule.stages);
   Value slices = shared(tile::Role::Activations, plan.activationBytes, schedule.kWarps);
   Value sums = shared(tile::Role::Sums, plan.sumsBytes);
   Value splits = schedule.splitK > 1 ? shared(tile::Role::Splits, plan.splitsBytes) : Value();
@@ -280,8 +280,8 @@ void KernelBuilder::multiplyUnits(Value stream, Value slice, Value exchange, Val
 void KernelBuilder::buildGemvRows() {
   mlir::MLIRContext *context = builder.getContext();
   mlir::Type index = builder.getIndexType();
-  Value rings = shared(tile::Role::Weights, plan.weightBytes + plan.scaleBytes,
-                       int64_t(schedule.warps) * schedule.stages);
+  Value rings =
+      shared(tile::Role::Weights, plan.slotBytes, int64_t(schedule.warps) * schedule.stages);
   Value shares = shared(tile::Role::Activations, plan.activationBytes, schedule.kWarps);
   Value boxes = shared(tile::Role::Splits, plan.splitsBytes);
   tokens = tile::BlockIndexOp::create(builder, loc, index, tile::Axis::Tokens);

@@ -46,7 +46,7 @@ void planRows(const Descriptor &d, const Schedule &s, int64_t sliceUnits, TilePl
   const int64_t barriers = s.kWarps * (sliceUnits + nWarps) + nWarps;
   plan.splitsBytes =
       (nWarps * owned * kParts * parts * kFragmentBytes + barriers * kBarrierBytes + 15) / 16 * 16;
-  plan.sharedBytes = alignShared(s.warps * s.stages * (plan.weightBytes + plan.scaleBytes)) +
+  plan.sharedBytes = alignShared(s.warps * s.stages * plan.slotBytes) +
                      alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.splitsBytes);
   const bool severalPlanes = (d.bits & (d.bits - 1)) != 0;
   const int words = std::max(1, plan.flushSteps * d.bits / 4) + (severalPlanes ? 14 : 4);
@@ -64,6 +64,8 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   plan.scaleRows = scaleRowsOf(plan.warpSteps, plan.groupSteps);
   plan.weightBytes = int64_t(rows) * s.tileK * d.bits / 8;
   plan.scaleBytes = int64_t(nTiles) * plan.scaleRows * (d.sym ? 32 : 48);
+  constexpr int64_t kLine = 128;
+  plan.slotBytes = (plan.weightBytes + plan.scaleBytes + kLine - 1) / kLine * kLine;
   plan.xRows = int(std::min<int64_t>(s.tileM, d.m.hi));
   const int64_t splitUnits = (plan.kTiles + s.splitK - 1) / s.splitK;
   const int64_t sliceUnits = (splitUnits + s.kWarps - 1) / s.kWarps;
@@ -72,7 +74,7 @@ void planGemv(const Descriptor &d, const Schedule &s, TilePlan &plan) {
   plan.activationBytes = plan.xRows * sliceUnits * s.tileK * 2;
   constexpr int64_t kBarrierBytes = 32;
   plan.sumsBytes = int64_t(2) * s.kWarps * s.tileM * (s.tileN + 4) * 4 + kBarrierBytes;
-  plan.sharedBytes = alignShared(s.kWarps * s.stages * (plan.weightBytes + plan.scaleBytes)) +
+  plan.sharedBytes = alignShared(s.kWarps * s.stages * plan.slotBytes) +
                      alignShared(s.kWarps * plan.activationBytes) + alignShared(plan.sumsBytes);
   if (s.splitK > 1) {
     constexpr int64_t kSplitBarrierBytes = 16;

@@ -28,6 +28,7 @@ struct TilePlan {
   bool scaleFragments = false; ///< scales go into the weight fragments instead of the partial sums
   int64_t weightBytes = 0;     ///< of one stage, all planes
   int64_t scaleBytes = 0;      ///< of one stage, scales and zero points
+  int64_t slotBytes = 0;       ///< of a ring of gemv: both, in whole lines
   int64_t activationBytes = 0; ///< of one stage, [tileM][tileK] 16-bit; gemv: of one k warp's slice
   int64_t sumsBytes = 0;       ///< fp32 tile that the epilogue reads, one per k warp; gemv: mailbox
   int64_t sharedBytes = 0;     ///< of the block; mma: sums overlay the stages, dead by then

@@ -26,34 +26,39 @@ namespace gptqc {
 template <typename layer, typename tile> struct x_slice {
   using g = gemv_shape<layer, tile>;
   u8 *rows;
-  int tokens;         // of this block, 1 .. x_rows
-  int at[g::m_tiles]; // where this lane reads, in bytes; moves with the unit
+  int tokens;                  // of this block, 1 .. x_rows
+  const u8 *at[g::m_tiles][2]; // where this lane reads in even and odd pairs of steps
 
   __device__ __forceinline__ x_slice(u8 *slices, const linear_args &args, int block_m)
       : rows(slices + warp_id() * g::slice_bytes),
         tokens((int)min_of((i64)tile::x_rows, (i64)args.m - (i64)block_m * tile::m)) {}
 
-  /// Starts (or, gathering, does) the copy of the slice.
+  /// Starts (or, gathering, does) the copy of the slice. A lane has every 32nd piece of a row,
+  /// which lies at the same place in its 512 bytes on both sides but for the swizzle.
   template <bool gather>
   __device__ __forceinline__ void copy(const linear_args &args, int block_m,
                                        const unit_range<layer, tile> &range) {
+    const int lane = lane_id();
+    const int first_k = range.begin * tile::k;
     const int pieces = (range.end - range.begin) * (tile::k / 8);
-    const i64 first_k = (i64)range.begin * tile::k;
+    const u16 *x = args.x + (i64)block_m * tile::m * args.ldx + first_k + lane * 8;
+    u8 *row_at = rows;
 #pragma unroll 1
-    for (int row = 0; row < tokens; ++row) {
-      const u16 *x = args.x + ((i64)block_m * tile::m + row) * args.ldx;
+    for (int row = 0; row < tokens; ++row, x += args.ldx, row_at += g::row_bytes) {
+      u8 *to = row_at + (lane ^ (row & 7)) * 16;
+      if constexpr (gather) {
+        const u16 *x_row = args.x + ((i64)block_m * tile::m + row) * args.ldx;
 #pragma unroll 2
-      for (int piece = lane_id(); piece < pieces; piece += 32) {
-        const i64 k = first_k + piece * 8;
-        u8 *to = rows + row * g::row_bytes + (piece ^ (row & 7)) * 16;
-        if constexpr (gather) {
-          *(u32x4 *)to = gather_piece<layer>(args, x, k);
-        } else {
+        for (int i = 0; i < pieces - lane; i += 32)
+          *(u32x4 *)(to + i * 16) = gather_piece<layer>(args, x_row, first_k + (lane + i) * 8);
+      } else {
+#pragma unroll 2
+        for (int i = 0; i < pieces - lane; i += 32) {
           if constexpr (layer::padded_k == layer::k) {
-            copy_async_16(to, x + k, 16);
+            copy_async_16(to + i * 16, x + i * 8, 16);
           } else {
-            const int bytes = k < layer::k ? 16 : 0; // K is a multiple of 8 here
-            copy_async_16(to, bytes ? x + k : args.x, bytes);
+            const int bytes = first_k + (lane + i) * 8 < layer::k ? 16 : 0; // K is a multiple of 8
+            copy_async_16(to + i * 16, bytes ? x + i * 8 : args.x, bytes);
           }
         }
       }
@@ -77,13 +82,17 @@ template <typename layer, typename tile> struct x_slice {
 #pragma unroll
     for (int j = 0; j < g::m_tiles; ++j) {
       const int row = min_of(j * 8 + row_in_tile, tokens - 1);
-      at[j] = row * g::row_bytes + ((matrix ^ (row & 7)) * 16);
+#pragma unroll
+      for (int odd = 0; odd < 2; ++odd)
+        at[j][odd] = rows + row * g::row_bytes + ((matrix + 4 * odd) ^ (row & 7)) * 16;
     }
   }
   __device__ __forceinline__ void advance() {
 #pragma unroll
     for (int j = 0; j < g::m_tiles; ++j)
-      at[j] += g::unit_row_bytes;
+#pragma unroll
+      for (int odd = 0; odd < 2; ++odd)
+        at[j][odd] += g::unit_row_bytes;
   }
   /// b[s][j]: B fragment of step `step + s` of the unit, m8 tile j; `step` is a multiple of
   /// `steps`.
@@ -93,13 +102,13 @@ template <typename layer, typename tile> struct x_slice {
     for (int j = 0; j < g::m_tiles; ++j) {
       if constexpr (steps == 1) {
         // Matrices 0 and 1 are the step's, so odd steps start at piece 2 of their pair.
-        const int flip = (step & 1) * 32 ^ (step & 2) * 32;
-        ldmatrix_x2(b[0][j], rows + (at[j] ^ flip) + (step >> 2) * 128);
+        const int place = (int)(at[j][step >> 1 & 1] - rows) ^ (step & 1) * 32;
+        ldmatrix_x2(b[0][j], rows + place + (step >> 2) * 128);
       } else {
 #pragma unroll
         for (int s = 0; s < steps; s += 2) { // one instruction loads two steps
           u32 d[4];
-          ldmatrix_x4(d, rows + (at[j] ^ ((step + s) & 2) * 32) + ((step + s) >> 2) * 128);
+          ldmatrix_x4(d, at[j][(step + s) >> 1 & 1] + ((step + s) >> 2) * 128);
           b[s][j][0] = d[0], b[s][j][1] = d[1], b[s + 1][j][0] = d[2], b[s + 1][j][1] = d[3];
         }
       }

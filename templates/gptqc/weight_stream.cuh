@@ -21,7 +21,9 @@ template <typename layer, typename tile> struct gemv_shape {
   static constexpr int units = unit::k_tiles;                                    // of all of k
   static constexpr int split_units = ceil_div(units, tile::split_k);             // of one split
   static constexpr int slice_units = ceil_div(split_units, tile::k_warps); // of a warp, at most
-  static constexpr int slot_bytes = unit::weight_bytes + unit::scale_bytes + unit::zero_bytes;
+  // Whole lines: asynchronous copies into a part of one are slower.
+  static constexpr int slot_bytes =
+      ceil_div(unit::weight_bytes + unit::scale_bytes + unit::zero_bytes, 128) * 128;
   static constexpr int ring_bytes = tile::stages * slot_bytes; // of a warp
   static constexpr int unit_row_bytes = tile::k * 2;           // of a row of X
   static constexpr int row_bytes = slice_units * unit_row_bytes;
@@ -108,7 +110,10 @@ template <typename layer, typename tile> struct weight_stream {
   unit_range<layer, tile> range;
   int items_left, units_left; // to copy, of the block and of the item
   int item;
-  u8 *copy_slot, *read_slot, *ring_end; // copy_slot has this lane's 16 bytes as offset
+  // The slot that is copied into next, which is the last one that was read; an address that moves
+  // stays in a register, where the ring's would be computed from the block's rank again and again.
+  u8 *slot;
+  int to_wrap; // slots from there to the end of the ring
 
   // Scales and zero points: of each n16 tile and scale row of a unit two 16-byte pieces of scales
   // and, when asymmetric, one of zero points, spread over the lanes.
@@ -130,10 +135,7 @@ template <typename layer, typename tile> struct weight_stream {
   }
 
   __device__ __forceinline__ weight_stream(u8 *rings, const linear_args &args)
-      : item(first_item()) {
-    read_slot = rings + warp_id() * g::ring_bytes;
-    ring_end = read_slot + g::ring_bytes;
-    copy_slot = read_slot + lane_id() * 16;
+      : item(first_item()), slot(rings + warp_id() * g::ring_bytes), to_wrap(tile::stages) {
     units_left = range.end - range.begin;
     items_left = units_left ? g::items - item : 0; // there may be more warps than units
 #pragma unroll
@@ -163,7 +165,7 @@ template <typename layer, typename tile> struct weight_stream {
     }
   }
 
-  __device__ __forceinline__ void copy_scale_rows(const linear_args &args) {
+  __device__ __forceinline__ void copy_scale_rows(const linear_args &args, u8 *to) {
     const int first = (range.end - units_left) * g::unit::steps;
 #pragma unroll
     for (int i = 0; i < piece_rounds; ++i) {
@@ -171,12 +173,12 @@ template <typename layer, typename tile> struct weight_stream {
       const int bytes = j % pieces < 2 ? 32 : 16; // of a group
       if (j < piece_count) {
         if constexpr (whole_groups) {
-          copy_async_16(copy_slot + scale_to[i], scale_from[i], 16);
+          copy_async_16(to + scale_to[i], scale_from[i], 16);
         } else {
           const int group = layer::ragged ? group_of_step<layer>(args, first + row)
                                           : min_of(group_of_step<layer>(args, first) + row,
                                                    layer::padded_groups - 1);
-          copy_async_16(copy_slot + scale_to[i], scale_from[i] + group * bytes, 16);
+          copy_async_16(to + scale_to[i], scale_from[i] + group * bytes, 16);
         }
       }
       if constexpr (whole_groups)
@@ -186,13 +188,18 @@ template <typename layer, typename tile> struct weight_stream {
 
   /// Starts the copy of the next unit; of nothing behind the last item.
   __device__ __forceinline__ void copy_next(const linear_args &args) {
+    u8 *to = slot + lane_id() * 16;
+    slot += g::slot_bytes;
+    if (--to_wrap == 0) {
+      slot -= g::ring_bytes;
+      to_wrap = tile::stages;
+    }
     if (items_left > 0) {
-      p8.copy_and_advance(copy_slot);
-      p4.copy_and_advance(copy_slot);
-      p2.copy_and_advance(copy_slot);
-      p1.copy_and_advance(copy_slot);
-      copy_scale_rows(args);
-      copy_slot = next_slot(copy_slot);
+      p8.copy_and_advance(to);
+      p4.copy_and_advance(to);
+      p2.copy_and_advance(to);
+      p1.copy_and_advance(to);
+      copy_scale_rows(args, to);
       if (--units_left == 0) {
         item += item_step();
         items_left -= item_step();
@@ -200,11 +207,6 @@ template <typename layer, typename tile> struct weight_stream {
         seek(args);
       }
     }
-  }
-
-  __device__ __forceinline__ u8 *next_slot(u8 *slot) const {
-    slot += g::slot_bytes;
-    return slot >= ring_end ? slot - g::ring_bytes : slot;
   }
 
   /// Fills `count` slots, one group each.
@@ -225,12 +227,9 @@ template <typename layer, typename tile> struct weight_stream {
     commit_copies();
     return read();
   }
-  /// The slot of the next unit, which has arrived.
-  __device__ __forceinline__ const u8 *read() {
-    const u8 *slot = read_slot;
-    read_slot = next_slot(read_slot);
-    return slot;
-  }
+  /// The slot of the next unit, which has arrived: all others of the ring are in flight, the first
+  /// of them is the one behind the last copy.
+  __device__ __forceinline__ const u8 *read() const { return slot; }
 };
 
 } // namespace gptqc

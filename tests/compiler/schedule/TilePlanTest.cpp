@@ -44,10 +44,11 @@ TEST(TilePlan, GemvWithWarpsAlongRows) {
   EXPECT_EQ(p.flushSteps, 8);
   EXPECT_EQ(p.weightBytes, 2048); // of a warp
   EXPECT_EQ(p.scaleBytes, 64);
+  EXPECT_EQ(p.slotBytes, 2176);                      // 17 lines
   EXPECT_EQ(p.activationBytes, 16 * (512 * 2 + 16)); // of a k warp
   // A fragment of each of the 4 rows of warps, from 8 parts of k; 20 barriers.
   EXPECT_EQ(p.splitsBytes, 4 * 8 * 512 + 160);
-  EXPECT_EQ(p.sharedBytes, 8 * 6 * 2112 + 2 * 16640 + 16640);
+  EXPECT_EQ(p.sharedBytes, 8 * 6 * 2176 + 2 * 16640 + 16640);
   EXPECT_EQ(p.items(*Schedule::parse("gemv t128x16x128 warps8 kwarps2 stages6 splitk4")), 128);
 }
 
