@@ -42,23 +42,42 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
     return impossible(
         fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
-  GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes));
+  GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes, facts.persistent));
   if (facts.permutedK > 0) {
     GPTQC_ASSIGN(kernel.permuter, module.function(kPermuteEntry, facts.permuteShared));
   }
   if (facts.persistent) {
+    kernel.multiprocessors = std::max(1, device.target().plannedSmCount());
     GPTQC_ASSIGN(kernel.residentBlocks, kernel.kernel.residentBlocks(facts.threads, facts.cluster));
   }
   return kernel;
 }
 
 Grid LinearKernel::gridFor(int64_t tokens, int64_t tiles) const {
-  int64_t clusters = facts.items(tokens);
+  const int64_t items = facts.items(tokens);
   const int64_t y = facts.itemsOverTokens ? 1 : tiles;
-  if (facts.persistent)
-    clusters =
-        std::clamp<int64_t>(residentBlocks / (y * facts.splitK * facts.cluster), 1, clusters);
+  const int64_t share = y * facts.splitK * facts.cluster; // blocks that work on an item
+  const int64_t clusters = facts.persistent ? walkersFor(items, share) : items;
   return {clusters * facts.cluster, y, facts.splitK};
+}
+
+/// As many as are resident, unless fewer share the items out so much better that they end a fifth
+/// earlier: three rounds of one block of a multiprocessor against two rounds of two.
+int64_t LinearKernel::walkersFor(int64_t items, int64_t share) const {
+  const auto walkers = [&](int64_t blocks) {
+    return std::clamp<int64_t>(blocks / share, 1, items);
+  };
+  int64_t best = walkers(residentBlocks), perSm = residentBlocks / multiprocessors;
+  const auto rounds = [&](int64_t blocks) {
+    const int64_t count = walkers(blocks * multiprocessors);
+    return blocks * ((items + count - 1) / count);
+  };
+  for (int64_t fewer = perSm - 1; fewer >= 1; --fewer)
+    if (5 * rounds(fewer) <= 4 * rounds(perSm)) {
+      perSm = fewer;
+      best = walkers(fewer * multiprocessors);
+    }
+  return best;
 }
 
 /// X[tokens][K] as the kernel's boxes see it: 64 columns wide, 128-byte swizzle, zeros outside.
@@ -180,8 +199,14 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     CuTensorMap map;
     if (facts.xBoxRows > 0)
       GPTQC_TRY(mapX(map, args.x, args.ldx, tokens, stream.device()));
-    GPTQC_TRY(kernel.launch(gridFor(tokens, count), facts.threads, &args, stream,
-                            facts.xBoxRows > 0 ? &map : nullptr, args.overlaps != 0));
+    const Grid grid = gridFor(tokens, count);
+    // Beside the last blocks of a kernel in front, the multiprocessors that are free first would
+    // take two blocks each and leave none for those that are free later.
+    const int64_t blocks = grid.x * grid.y * grid.z;
+    const bool spreads = args.overlaps && facts.persistent;
+    const int64_t perSm = spreads ? (blocks + multiprocessors - 1) / multiprocessors : 0;
+    GPTQC_TRY(kernel.launch(grid, facts.threads, &args, stream, facts.xBoxRows > 0 ? &map : nullptr,
+                            args.overlaps != 0, int(perSm)));
   }
   return Status();
 }

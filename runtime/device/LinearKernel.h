@@ -50,6 +50,8 @@ private:
   /// Token tiles of one launch, at most.
   int64_t launchTiles() const;
   Grid gridFor(int64_t tokens, int64_t tiles) const;
+  /// Clusters of a persistent launch whose items `share` blocks each work on.
+  int64_t walkersFor(int64_t items, int64_t share) const;
   /// Launches the kernel that permutes X, and makes its result the X of the launch.
   Status permuteX(LinearArgs &args, const Stream &stream) const;
   Status mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t tokens,
@@ -60,7 +62,9 @@ private:
   LaunchFacts facts;
   ResourceUsage usage;
   Function kernel, permuter;
-  int64_t residentBlocks = 0; ///< of a persistent kernel on the whole device at once
+  // Of a persistent kernel:
+  int64_t residentBlocks = 0;  ///< on the whole device at once
+  int64_t multiprocessors = 1; ///< of the device
 };
 
 } // namespace gptqc

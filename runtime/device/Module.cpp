@@ -1,6 +1,8 @@
 // Loading cubins and launching kernels.
 #include "runtime/device/Module.h"
 
+#include <algorithm>
+
 namespace gptqc {
 
 namespace {
@@ -46,7 +48,8 @@ Result<Module> Module::load(const Device &device, const KernelImage &image) {
   return module;
 }
 
-Result<Function> Module::function(const std::string &entry, int64_t dynamicShared) const {
+Result<Function> Module::function(const std::string &entry, int64_t dynamicShared,
+                                  bool spreads) const {
   const Device &device = module->device;
   if (dynamicShared < 0 || dynamicShared > device.info().maxSharedBytes)
     return makeError(Code::Unsupported,
@@ -57,19 +60,22 @@ Result<Function> Module::function(const std::string &entry, int64_t dynamicShare
   function.module = module;
   function.entry = entry;
   function.dynamicShared = dynamicShared;
+  function.mostShared = spreads ? device.info().maxSharedBytes : dynamicShared;
   const auto describe = [&] { return fmt::format("kernel '{}', entry '{}'", label, entry); };
   GPTQC_TRY(device.check(
       device.api().cuModuleGetFunction(&function.function, module->handle, entry.c_str()),
       describe()));
-  if (dynamicShared > kDefaultSharedBytes)
-    GPTQC_TRY(device.check(device.api().cuFuncSetAttribute(
-                               function.function, kAttributeMaxDynamicShared, int(dynamicShared)),
-                           describe()));
+  if (function.mostShared > kDefaultSharedBytes)
+    GPTQC_TRY(
+        device.check(device.api().cuFuncSetAttribute(function.function, kAttributeMaxDynamicShared,
+                                                     int(function.mostShared)),
+                     describe()));
   return function;
 }
 
 Status Function::launch(const Grid &grid, int threads, const void *args, const Stream &stream,
-                        const void *second, bool overlaps) const {
+                        const void *second, bool overlaps, int blocksPerSm) const {
+  constexpr int64_t kReserved = 1024; // of each block, beside its own
   const Device &device = module->device;
   if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > INT32_MAX || grid.y > 65535 ||
       grid.z > 65535)
@@ -78,6 +84,11 @@ Status Function::launch(const Grid &grid, int threads, const void *args, const S
   // The driver only reads the parameters.
   void *parameters[] = {const_cast<void *>(args), const_cast<void *>(second)};
   const ContextScope scope(device);
+  int64_t shared = dynamicShared;
+  if (blocksPerSm > 0) { // one block more must not fit
+    const int64_t all = device.info().maxSharedBytes + kReserved;
+    shared = std::clamp(all / (blocksPerSm + 1) - kReserved + 128, dynamicShared, mostShared);
+  }
   CuResult result = 0;
   if (overlaps) {
     CuLaunchAttribute attribute = {};
@@ -87,15 +98,15 @@ Status Function::launch(const Grid &grid, int threads, const void *args, const S
     config.gridX = unsigned(grid.x), config.gridY = unsigned(grid.y);
     config.gridZ = unsigned(grid.z);
     config.blockX = unsigned(threads), config.blockY = config.blockZ = 1;
-    config.sharedBytes = unsigned(dynamicShared);
+    config.sharedBytes = unsigned(shared);
     config.stream = stream.handle();
     config.attributes = &attribute;
     config.attributeCount = 1;
     result = device.api().cuLaunchKernelEx(&config, function, parameters, nullptr);
   } else {
-    result = device.api().cuLaunchKernel(
-        function, unsigned(grid.x), unsigned(grid.y), unsigned(grid.z), unsigned(threads), 1, 1,
-        unsigned(dynamicShared), stream.handle(), parameters, nullptr);
+    result = device.api().cuLaunchKernel(function, unsigned(grid.x), unsigned(grid.y),
+                                         unsigned(grid.z), unsigned(threads), 1, 1,
+                                         unsigned(shared), stream.handle(), parameters, nullptr);
   }
   return result == 0 ? Status() : device.check(result, fmt::format("launch of '{}'", entry));
 }

@@ -22,8 +22,10 @@ public:
   /// `args` is the kernel's parameter, a struct passed by value, copied during the call; so is
   /// `second` where the kernel has two. With `overlaps` the kernel may start before the one in
   /// front of it on the stream has ended (programmatic dependent launch; sm_90): it waits itself.
+  /// `blocksPerSm`, if not 0, is the most blocks that share a multiprocessor, at least as far as
+  /// dynamic shared memory, padded up to `mostShared`, can see to it.
   Status launch(const Grid &grid, int threads, const void *args, const Stream &stream,
-                const void *second = nullptr, bool overlaps = false) const;
+                const void *second = nullptr, bool overlaps = false, int blocksPerSm = 0) const;
 
   const std::string &name() const { return entry; }
   int64_t sharedBytes() const { return dynamicShared; }
@@ -38,7 +40,7 @@ private:
   std::shared_ptr<const struct LoadedModule> module;
   CuFunction function = nullptr;
   std::string entry;
-  int64_t dynamicShared = 0;
+  int64_t dynamicShared = 0, mostShared = 0;
 };
 
 /// Copyable handle; the code is unloaded with its last user.
@@ -48,8 +50,10 @@ public:
   /// architectures.
   static Result<Module> load(const Device &device, const KernelImage &image);
 
-  /// A kernel by name, allowed to use `dynamicShared` bytes of dynamic shared memory per block.
-  Result<Function> function(const std::string &entry, int64_t dynamicShared = 0) const;
+  /// A kernel by name with `dynamicShared` bytes of dynamic shared memory per block; `spreads` lets
+  /// its launches use more to keep other blocks away.
+  Result<Function> function(const std::string &entry, int64_t dynamicShared = 0,
+                            bool spreads = false) const;
 
 private:
   std::shared_ptr<const struct LoadedModule> module;
