@@ -14,9 +14,13 @@ namespace {
 constexpr int kRasterTokens = 1024;
 
 /// Rows that a block of the kernel that permutes X holds in shared memory: several where there are
-/// enough for all SMs, as many as fit beside other blocks; 0: none fits.
+/// enough for all SMs, as many as fit beside other blocks; 0: none fits, or there are so few that
+/// reading all of a row in each block takes longer than its gathers.
 int stagedRows(const Descriptor &d) {
   constexpr int64_t kMost = 64 * 1024;
+  constexpr int64_t kFewTokens = 8;
+  if (d.m.hi <= kFewTokens)
+    return 0;
   int rows = d.m.hi >= 512 ? 4 : d.m.hi >= 256 ? 2 : 1;
   while (rows > 0 && rows * d.k * 2 > kMost)
     rows /= 2;

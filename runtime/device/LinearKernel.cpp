@@ -98,16 +98,16 @@ Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t 
 }
 
 Status LinearKernel::permuteX(LinearArgs &args, const Stream &stream) const {
-  constexpr int kThreads = 512, kThreadColumns = 8; // templates/gptqc/permute.cuh
-  constexpr int64_t kMostRows = 512;                // of a grid, whose blocks walk over the others
-  constexpr int64_t kColumns = int64_t(kThreads) * kThreadColumns;
+  constexpr int64_t kMostRows = 512; // of a grid, whose blocks walk over others
+  const int threads = facts.permuteShared > 0 ? 512 : 64; // permute_threads in permute.cuh
+  const int64_t columns = int64_t(threads) * 8;           // of a block
   // Blocks share the columns of a row only where there are few rows: each holds all of it.
-  const int64_t sharing = args.m < kMostRows / 2 ? (facts.permutedK + kColumns - 1) / kColumns : 1;
+  const int64_t sharing = args.m < kMostRows / 2 ? (facts.permutedK + columns - 1) / columns : 1;
   LinearArgs permute = args;
   permute.y = args.workspace + uint64_t(facts.permutedOffset(args.m));
   permute.ldy = facts.permutedK;
   const Grid grid{sharing, std::min<int64_t>(args.m, kMostRows), 1};
-  GPTQC_TRY(permuter.launch(grid, kThreads, &permute, stream, nullptr, args.overlaps != 0));
+  GPTQC_TRY(permuter.launch(grid, threads, &permute, stream, nullptr, args.overlaps != 0));
   args.x = permute.y;
   args.ldx = facts.permutedK;
   args.overlaps = facts.overlaps; // with the kernel that was just launched

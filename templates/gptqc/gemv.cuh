@@ -121,7 +121,9 @@ template <typename layer, typename tile> struct x_slice {
 template <bool gather, typename layer, typename tile>
 GPTQC_DEVICE void start_streaming(weight_stream<layer, tile> &stream, x_slice<layer, tile> &slice,
                                   const linear_args &args, int block_m) {
-  if (gather || args.overlaps) { // X may come late: let it wait with all copies in flight
+  // X may come late: let it wait with all copies in flight. Clusters, which have a part of X each,
+  // are faster with this order at all times.
+  if (gather || tile::split_k > 1 || args.overlaps) {
     if constexpr (gather && layer::permuted)
       slice.prefetch_permutation(args, stream.range);
     stream.template run_ahead<tile::stages - 1>(args);

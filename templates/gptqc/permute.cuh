@@ -14,7 +14,8 @@
 
 namespace gptqc {
 
-constexpr int permute_threads = 512; // of a block, 8 packed columns each at a time
+/// Of a block; each has 8 packed columns at a time.
+template <typename layer> constexpr int permute_threads = layer::staged_rows > 0 ? 512 : 64;
 
 /// A column of 1, 2 or 4 rows of X, 16 bits a row.
 template <int rows> struct x_column {
@@ -31,26 +32,37 @@ template <int rows> struct x_column {
 /// `count`-th are zeros. All threads.
 template <typename layer, int rows>
 GPTQC_DEVICE void stage_rows(u16 *to, const u16 *x, i64 ldx, int count) {
-  const bool aligned = ((u64)x | (u64)(ldx * 2)) % 4 == 0;
-  const int pairs = aligned ? (int)(layer::source_k / 2) : 0;
-#pragma unroll 4
-  for (int i = threadIdx.x; i < pairs; i += permute_threads) {
-    x_column<rows> columns[2];
+  constexpr int threads = permute_threads<layer>;
+  const bool aligned = ((u64)x | (u64)(ldx * 2)) % 16 == 0;
+  const int eights = aligned ? (int)(layer::source_k / 8) : 0;
+#pragma unroll 4 / rows
+  for (int i = threadIdx.x; i < eights; i += threads) {
+    u32x4 from[rows];
 #pragma unroll
-    for (int r = 0; r < rows; ++r) {
-      const u32 both = r < count ? ((const u32 *)(x + r * ldx))[i] : 0;
-      columns[0].set(r, both & 0xffff);
-      columns[1].set(r, both >> 16);
+    for (int r = 0; r < rows; ++r)
+      from[r] = r < count ? ((const u32x4 *)(x + r * ldx))[i] : u32x4{0, 0, 0, 0};
+    if constexpr (rows == 1) {
+      ((u32x4 *)to)[i] = from[0];
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        x_column<rows> columns[2];
+#pragma unroll
+        for (int r = 0; r < rows; ++r) {
+          const u32 both = (&from[r].x)[j];
+          columns[0].set(r, both & 0xffff);
+          columns[1].set(r, both >> 16);
+        }
+        if constexpr (rows == 2)
+          ((u32x2 *)to)[i * 4 + j] = {columns[0].pair[0], columns[1].pair[0]};
+        else
+          ((u32x4 *)to)[i * 4 + j] = {columns[0].pair[0], columns[0].pair[1], columns[1].pair[0],
+                                      columns[1].pair[1]};
+      }
     }
-    if constexpr (rows == 1)
-      ((u32 *)to)[i] = columns[0].row(0) | columns[1].row(0) << 16;
-    else if constexpr (rows == 2)
-      ((u32x2 *)to)[i] = {columns[0].pair[0], columns[1].pair[0]};
-    else
-      ((u32x4 *)to)[i] = {columns[0].pair[0], columns[0].pair[1], columns[1].pair[0],
-                          columns[1].pair[1]};
   }
-  for (int i = pairs * 2 + threadIdx.x; i < layer::source_k; i += permute_threads)
+#pragma unroll 4
+  for (int i = eights * 8 + threadIdx.x; i < layer::source_k; i += threads)
 #pragma unroll
     for (int r = 0; r < rows; ++r)
       to[i * rows + r] = r < count ? x[r * ldx + i] : (u16)0;
@@ -115,7 +127,8 @@ GPTQC_DEVICE void permute_columns(const linear_args &args, const column_order &o
 template <typename layer>
 GPTQC_DEVICE void permute_activations(u8 *shared, const linear_args &args) {
   constexpr int rows = layer::staged_rows > 0 ? layer::staged_rows : 1;
-  const int first = (blockIdx.x * permute_threads + threadIdx.x) * 8;
+  constexpr int threads = permute_threads<layer>;
+  const int first = (blockIdx.x * threads + threadIdx.x) * 8;
   const column_order start = order_of<layer>(args, first); // does not wait: it is the layer's
   await_predecessors();
 #pragma unroll 1
@@ -129,7 +142,7 @@ GPTQC_DEVICE void permute_activations(u8 *shared, const linear_args &args) {
       x = (const u16 *)shared;
     }
 #pragma unroll 1
-    for (int k = first; k < layer::padded_k; k += gridDim.x * permute_threads * 8)
+    for (int k = first; k < layer::padded_k; k += gridDim.x * threads * 8)
       permute_columns<rows>(args, k == first ? start : order_of<layer>(args, k), x,
                             args.y + row * args.ldy, k, count);
   }

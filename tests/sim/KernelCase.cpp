@@ -134,7 +134,8 @@ Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts
 
 /// As LinearKernel launches it for few rows and for many, but that blocks walk over several lots.
 Report CaseRun::permuteX(bool stopAtFirst) {
-  constexpr int64_t kThreads = 512, kColumns = 8 * kThreads; // of a block
+  const int64_t threads = facts.permuteShared > 0 ? 512 : 64;
+  const int64_t columns = 8 * threads; // of a block
   std::fill(data.permutedX.begin(), data.permutedX.end(), kPoison);
   Launch launch;
   Call call = {kernels.permuter, {}, {}};
@@ -146,9 +147,9 @@ Report CaseRun::permuteX(bool stopAtFirst) {
   call.args.ldx = data.ldx;
   call.args.ldy = facts.permutedK;
   call.args.m = int32_t(m);
-  const int64_t sharing = runsBackwards(seed) ? 1 : (facts.permutedK + kColumns - 1) / kColumns;
+  const int64_t sharing = runsBackwards(seed) ? 1 : (facts.permutedK + columns - 1) / columns;
   launch.grid = {unsigned(sharing), unsigned((m + 7) / 8), 1};
-  launch.threads = kThreads;
+  launch.threads = int(threads);
   launch.sharedBytes = size_t(facts.permuteShared);
   launch.backwards = runsBackwards(seed);
   launch.programmatic = true;

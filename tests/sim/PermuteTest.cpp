@@ -38,7 +38,8 @@ int columnOf(bool permuted, int k) {
   return k % 5 == 4 ? -1 : (k * 7 + 3) % kColumns;
 }
 
-void expectPermuted(void (*kernel)(), bool permuted, int shift) {
+template <int rows, bool permuted, int shift> void expectPermuted() {
+  void (*const kernel)() = body<rows, permuted, shift>;
   for (int i = 0; i < kRows * kStride + shift; ++i) {
     const auto value = uint16_t(1000 + i);
     std::memcpy(source + 2 * i, &value, 2);
@@ -51,7 +52,7 @@ void expectPermuted(void (*kernel)(), bool permuted, int shift) {
     reinterpret_cast<void (*)()>(const_cast<void *>(context))();
   };
   launch.context = reinterpret_cast<const void *>(kernel);
-  launch.threads = permute_threads;
+  launch.threads = permute_threads<Facts<rows>>;
   launch.sharedBytes = 4096;
   launch.programmatic = true;
   launch.buffers = {{"source", source, sizeof source, false, true},
@@ -71,15 +72,15 @@ void expectPermuted(void (*kernel)(), bool permuted, int shift) {
 } // namespace
 
 TEST(Permute, AnyAlignmentWithAndWithoutPermutation) {
-  expectPermuted(body<1, true, 0>, true, 0);
-  expectPermuted(body<1, true, 1>, true, 1);
-  expectPermuted(body<1, false, 0>, false, 0);
-  expectPermuted(body<2, true, 0>, true, 0);
-  expectPermuted(body<2, false, 1>, false, 1);
-  expectPermuted(body<4, true, 0>, true, 0);
-  expectPermuted(body<4, true, 1>, true, 1);
-  expectPermuted(body<0, true, 0>, true, 0);
-  expectPermuted(body<0, false, 1>, false, 1);
+  expectPermuted<1, true, 0>();
+  expectPermuted<1, true, 1>();
+  expectPermuted<1, false, 0>();
+  expectPermuted<2, true, 0>();
+  expectPermuted<2, false, 1>();
+  expectPermuted<4, true, 0>();
+  expectPermuted<4, true, 1>();
+  expectPermuted<0, true, 0>();
+  expectPermuted<0, false, 1>();
 }
 
 } // namespace gptqc::sim
