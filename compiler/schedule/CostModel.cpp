@@ -222,8 +222,8 @@ double gemvCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 
 /// Warp instructions of a unit of a gemv warp that has rows of its own.
 double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
-  constexpr double kUnit = 23;   // wait, copies and addresses
-  constexpr double kLoadX = 1.9; // of a step and m8 tile; shared memory is busy, too
+  constexpr double kUnit = 19.2;   // wait, copies and addresses
+  constexpr double kLoadX = 0.773; // of a step and m8 tile; shared memory is busy, too
   const double chunks = double(plan.warpSteps) / plan.flushSteps;
   return kUnit +
          plan.warpSteps * (plan.warpNTiles * (dequantInstructions(d.bits) + plan.warpMTiles) +
@@ -231,23 +231,22 @@ double rowsInstructions(const Descriptor &d, const TilePlan &plan) {
          chunks * plan.warpNTiles * (6 + 5 * plan.warpMTiles);
 }
 
-/// As gemvCycles, for warps along rows; fitted to 790 schedules of 11 points (M = 16; W2, W3, W4),
-/// then, with wgmma's constants, to the choices at 100 points.
+/// As gemvCycles, for warps along rows; fitted to the choices at 275 points once more.
 double gemvRowsCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kFixed = 2330;         // launch, first bytes
-  constexpr double kRowsDramBytes = 23.4; // per cycle and SM, when all SMs stream
-  constexpr double kPortBytes = 39.6;     // per cycle into an SM
-  constexpr double kFillBytes = 29.7;     // per cycle and SM, of X
-  constexpr double kExposed = 0.37;       // of the shorter of streaming and computing
-  constexpr double kSchedulers = 4, kIssueRate = 0.58;
+  constexpr double kRowsDramBytes = 27.8; // per cycle and SM, when all SMs stream
+  constexpr double kPortBytes = 45.1;     // per cycle into an SM
+  constexpr double kFillBytes = 44.5;     // per cycle and SM, of X
+  constexpr double kExposed = 0.435;      // of the shorter of streaming and computing
+  constexpr double kSchedulers = 4, kIssueRate = 0.588;
   constexpr double kProduct = 2;    // cycles of an SM's tensor cores for an m16n8k16
-  constexpr double kUnitWait = 675; // latencies of a unit of one warp, besides its instructions
-  constexpr double kAlone = 0.83;   // of the instructions, of a warp that others do not delay
-  constexpr double kItem = 230;
-  constexpr double kExchange = 1390;               // from the last sums to Y
-  constexpr double kCluster = 1910, kMember = 150; // its launch and barrier; for each block
-  constexpr double kThin = 0.8, kThinWarps = 11.5; // longer with fewer warps of an SM
-  constexpr double kManyFragments = 1.35;          // from 24 tokens on the estimate is too low
+  constexpr double kUnitWait = 720; // latencies of a unit of one warp, besides its instructions
+  constexpr double kAlone = 1.02;   // of the instructions, of a warp that others do not delay
+  constexpr double kItem = 173;
+  constexpr double kExchange = 798;                  // from the last sums to Y
+  constexpr double kCluster = 938, kMember = 203;    // its launch and barrier; for each block
+  constexpr double kThin = 0.761, kThinWarps = 11.5; // longer with fewer warps of an SM
+  constexpr double kManyFragments = 1.35;            // from 24 tokens on the estimate is too low
   constexpr double kGatherLatency = 4500, kGatherElement = 10; // as gemv's; cycles of a warp
   const TilePlan plan = TilePlan::of(d, s);
   const double sms = t.plannedSmCount();
@@ -291,9 +290,12 @@ double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 /// Of the kernel in front that permutes X; measured on an H200.
 double permuteCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kLaunch = 3000;
+  constexpr double kBehindRing = 500; // X waits for all weights of a ring of more than two slots
   if (!permutesX(d, s))
     return 0;
-  return kLaunch + tokensOf(d) * double(d.k) * 4 / (t.plannedSmCount() * kDramBytesPerCycle);
+  const bool waits = s.family == Family::Gemv && !s.alongRows() && s.stages > 2;
+  return kLaunch + (waits ? kBehindRing : 0) +
+         tokensOf(d) * double(d.k) * 4 / (t.plannedSmCount() * kDramBytesPerCycle);
 }
 
 } // namespace

@@ -1,83 +1,10 @@
 // DeviceLayer and LinearKernel on the fake driver: what is uploaded, what is launched, what is
 // refused.
-#include "runtime/device/LinearKernel.h"
-
-#include <cstring>
-#include <random>
-
 #include "runtime/device/SupportArgs.h"
-#include "tests/runtime/device/FakeDevice.h"
+#include "tests/runtime/device/LinearKernelFixture.h"
 
-namespace gptqc {
+namespace gptqc::fixtures {
 namespace {
-
-QuantizedMatrix makeMatrix(int bits, int64_t n, int64_t k, int64_t groupSize, bool actOrder) {
-  std::mt19937 random(3);
-  LayerCodes layer;
-  layer.bits = bits;
-  layer.n = n;
-  layer.k = k;
-  layer.groupSize = groupSize;
-  const int64_t groups = (k + groupSize - 1) / groupSize;
-  std::vector<uint8_t> codes(size_t(k * n)), zeros(size_t(groups * n));
-  std::vector<uint16_t> scales(size_t(groups * n), 0x2c00), bias(size_t(n), 0x3c00);
-  std::vector<int32_t> groupIndex;
-  for (uint8_t &code : codes)
-    code = uint8_t(random() % (1u << bits));
-  for (uint8_t &zero : zeros)
-    zero = uint8_t(random() % (1u << bits));
-  if (actOrder)
-    for (int64_t i = 0; i < k; ++i)
-      groupIndex.push_back(int32_t((i * 7 + 3) % k / groupSize));
-  layer.codes = codes;
-  layer.zeros = zeros;
-  layer.scales = scales;
-  layer.bias = bias;
-  layer.groupIndex = groupIndex;
-  auto matrix = layerFromCodes(layer);
-  EXPECT_TRUE(matrix.ok()) << matrix.status().message();
-  return *matrix;
-}
-
-KernelImage imageFor(const Descriptor &layer, MRange m) {
-  Descriptor descriptor = layer;
-  descriptor.m = m;
-  KernelImage image;
-  image.descriptor = descriptor.print();
-  image.cubin = {1};
-  image.launch.threads = 128;
-  image.launch.sharedBytes = 65536;
-  image.launch.tileN = 64;
-  image.launch.tileM = 16;
-  image.launch.paddedN = WeightLayout::uniform(layer).paddedN;
-  return image;
-}
-
-class LinearKernelTest : public FakeDevice {
-protected:
-  /// Runs with dummy, aligned addresses: the fake driver launches nothing.
-  Status run(const LinearKernel &kernel, int64_t m, int64_t ldx, uint64_t x = 1 << 20,
-             bool overlaps = false) {
-    const auto stream = Stream::create(*device);
-    fake.launches.clear();
-    return kernel.run(*layer, x, ldx, m, 1 << 30, layer->descriptor().n, *workspace, *stream,
-                      overlaps);
-  }
-  void TearDown() override {
-    layer.reset();
-    workspace.reset();
-    FakeDevice::TearDown();
-  }
-  static LinearArgs argsOf(const FakeLaunch &launch) {
-    LinearArgs args;
-    EXPECT_EQ(launch.args.size(), sizeof args);
-    std::memcpy(&args, launch.args.data(), sizeof args);
-    return args;
-  }
-
-  std::optional<DeviceLayer> layer;
-  std::optional<DeviceBuffer> workspace;
-};
 
 TEST_F(LinearKernelTest, UploadThenDownload) {
   for (const bool actOrder : {false, true}) {
@@ -189,92 +116,6 @@ TEST_F(LinearKernelTest, SplitTilesStayWithinTheCounters) {
   ASSERT_EQ(fake.launches.size(), 2u);
   for (const FakeLaunch &launch : fake.launches)
     EXPECT_LE(int64_t(launch.gridX) * launch.gridY, kMaxSplitTiles);
-}
-
-TEST_F(LinearKernelTest, PersistentBlocksFillTheDeviceAndNoMore) {
-  const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
-  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
-  KernelImage image = imageFor(matrix.descriptor, {1, 64});
-  image.launch.persistent = true;
-  image.launch.tileN = 16; // 256 row tiles
-  image.launch.splitK = 3;
-  fake.smCount = 132;
-  fake.residentBlocks = 2;
-  const auto kernel = LinearKernel::load(*device, image);
-  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
-  workspace.emplace(*DeviceBuffer::allocate(*device, kernel->workspaceBytes(64)));
-  for (const auto &[m, tokenBlocks] : {std::pair<int64_t, unsigned>{1, 1}, {33, 3}, {64, 4}}) {
-    ASSERT_TRUE(run(*kernel, m, 64).ok());
-    ASSERT_EQ(fake.launches.size(), 1u);
-    EXPECT_EQ(fake.launches[0].gridX, 2 * 132 / 3 / tokenBlocks);
-  }
-}
-
-TEST_F(LinearKernelTest, OneBlockAMultiprocessorWhereTwoShareTheItemsWorse) {
-  fake.smCount = 132;
-  fake.residentBlocks = 2;
-  // Rounds of one block and of two: 3 and 2 of 2, which is 4; 2 and 1 of 2; 7 and 4 of 2, a tie
-  // but for a seventh.
-  for (const auto &[rowTiles, blocks] :
-       {std::pair<int64_t, unsigned>{384, 132}, {256, 256}, {896, 264}}) {
-    const QuantizedMatrix matrix = makeMatrix(4, rowTiles * 16, 64, 64, false);
-    layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
-    KernelImage image = imageFor(matrix.descriptor, {1, 16});
-    image.launch.persistent = true;
-    image.launch.tileN = 16;
-    const auto kernel = LinearKernel::load(*device, image);
-    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
-    workspace.emplace(*DeviceBuffer::allocateZeroed(*device, 0));
-    ASSERT_TRUE(run(*kernel, 3, 64).ok());
-    ASSERT_EQ(fake.launches.size(), 1u);
-    EXPECT_EQ(fake.launches[0].gridX, blocks) << rowTiles;
-  }
-}
-
-// The multiprocessors that the kernel in front leaves first must not take what others will run.
-TEST_F(LinearKernelTest, OverlappingPersistentBlocksKeepToTheirMultiprocessors) {
-  const QuantizedMatrix matrix = makeMatrix(4, 2048, 64, 64, false);
-  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
-  workspace.emplace(*DeviceBuffer::allocateZeroed(*device, 0));
-  fake.smCount = 132;
-  fake.residentBlocks = 2;
-  KernelImage image = imageFor(matrix.descriptor, {1, 16});
-  image.launch.persistent = image.launch.overlaps = true;
-  const int64_t most = device->info().maxSharedBytes, all = most + 1024;
-  for (const int tileN : {16, 8}) { // 128 blocks, 256 blocks
-    image.launch.tileN = tileN;
-    const int64_t perSm = 16 / tileN;
-    const auto kernel = LinearKernel::load(*device, image);
-    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
-    EXPECT_EQ(fake.maxDynamicShared, most);
-    for (const bool overlaps : {false, true}) {
-      ASSERT_TRUE(run(*kernel, 3, 64, 1 << 20, overlaps).ok());
-      ASSERT_EQ(fake.launches.size(), 1u);
-      const int64_t shared = fake.launches[0].shared;
-      if (!overlaps) {
-        EXPECT_EQ(shared, image.launch.sharedBytes);
-        continue;
-      }
-      EXPECT_GT((perSm + 1) * (shared + 1024), all);
-      EXPECT_LE(perSm * (shared + 1024), all);
-    }
-  }
-}
-
-TEST_F(LinearKernelTest, TheBlocksOfAClusterShareTheirRowTiles) {
-  const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
-  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
-  workspace.emplace();
-  KernelImage image = imageFor(matrix.descriptor, {1, 16});
-  image.launch.persistent = true;
-  image.launch.cluster = 8;
-  for (const int tileN : {64, 1024}) { // more row tiles than clusters, and fewer
-    image.launch.tileN = tileN;
-    const auto kernel = LinearKernel::load(*device, image);
-    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
-    ASSERT_TRUE(run(*kernel, 16, 64).ok());
-    EXPECT_EQ(fake.launches[0].gridX, 8u * std::min(132 / 8, 4096 / tileN));
-  }
 }
 
 TEST_F(LinearKernelTest, ItemsOverTokensTakeXThroughAMap) {
@@ -414,4 +255,4 @@ TEST_F(LinearKernelTest, OverlapsOnlyWhereTheKernelWaits) {
 }
 
 } // namespace
-} // namespace gptqc
+} // namespace gptqc::fixtures
