@@ -290,7 +290,7 @@ double simtCycles(const Descriptor &d, const Target &t, const Schedule &s) {
 /// Of the kernel in front that permutes X; measured on an H200.
 double permuteCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kLaunch = 3000;
-  constexpr double kBehindRing = 500; // X waits for all weights of a ring of more than two slots
+  constexpr double kBehindRing = 800; // X waits for all weights of a ring of more than two slots
   if (!permutesX(d, s))
     return 0;
   const bool waits = s.family == Family::Gemv && !s.alongRows() && s.stages > 2;
