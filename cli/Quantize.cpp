@@ -39,8 +39,17 @@ void warnShortGroups(int64_t layers) {
   if (layers > 0)
     fmt::print(stderr,
                "gptqc: warning: the last group of {} layers is short, which many readers refuse; "
-               "use a group size that divides K\n",
+               "use a group size that divides K, or -1\n",
                layers);
+}
+
+void warnIdleRules(const std::vector<std::string> &patterns) {
+  for (const std::string &pattern : patterns)
+    fmt::print(
+        stderr,
+        "gptqc: warning: the rule '{}' of --dynamic decides nothing: it matches the start of "
+        "no quantized module's name, or other rules come first\n",
+        quoteName(pattern));
 }
 
 void printResult(const QuantizeArguments &options, int64_t layers, int64_t weights, uint64_t bytes,
@@ -166,6 +175,7 @@ Status gptq(QuantizeArguments options) {
                "gptqc: warning: {} calibration tokens for inputs of {} columns; give more tokens\n",
                report->tokens, report->widestInput);
   warnShortGroups(report->shortGroups);
+  warnIdleRules(report->idleRules);
   if (report->resumed > 0)
     fmt::print("{} layers taken from the earlier run\n", report->resumed);
   printPhases(*report);

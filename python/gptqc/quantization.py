@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -21,7 +22,8 @@ Path = Union[str, "os.PathLike[str]"]
 @dataclass(frozen=True)
 class QuantizeReport:
     """What quantize did. `short_groups`: layers whose last group is short, which many readers refuse; `resumed`:
-    layers that an earlier run had finished; `complete`: all of them, nothing was done."""
+    layers that an earlier run had finished; `complete`: all of them, nothing was done; `idle_rules`: patterns of `dynamic` that
+    decided nothing."""
     output: str
     layers: int
     weights: int
@@ -30,6 +32,7 @@ class QuantizeReport:
     resumed: int = 0
     tokens: int = 0
     complete: bool = False
+    idle_rules: Sequence[str] = ()
 
 
 def quantize(model: Path, output: Path, *, calibration: Any = None, bits: int = 4, group_size: int = 128,
@@ -70,6 +73,9 @@ def quantize(model: Path, output: Path, *, calibration: Any = None, bits: int = 
         facts = _core.gptq(output_facts, options, rows, native_context(device), report)
     else:
         raise InvalidArgumentError(f"method {method!r}; use gptq or rtn")
+    for pattern in facts.get("idle_rules", ()):
+        warnings.warn(f"the rule {pattern!r} of dynamic decides nothing: it matches the start of no quantized module's "
+                      "name, or other rules come first", stacklevel=2)
     return QuantizeReport(output=os.fspath(output), **facts)
 
 

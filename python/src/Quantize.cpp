@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "python/src/Bindings.h"
 #include "python/src/Context.h"
@@ -130,6 +131,7 @@ nb::dict gptq(const nb::dict &given, const nb::dict &options, const Array &calib
   report["resumed"] = r.resumed;
   report["tokens"] = r.tokens;
   report["complete"] = r.complete;
+  report["idle_rules"] = nb::cast(r.idleRules);
   return report;
 }
 

@@ -397,4 +397,17 @@ std::optional<ModuleConfig> QuantConfig::module(std::string_view name) const {
   return result;
 }
 
+std::vector<std::string> QuantConfig::idleRules(const std::vector<std::string> &modules) const {
+  std::vector<std::string> idle;
+  for (const DynamicRule &rule : rules) {
+    const bool decides = std::any_of(modules.begin(), modules.end(), [&](const std::string &name) {
+      return rule.skip ? rule.compiled->matchesStartOf(name)
+                       : module(name) && ruleFor(name) == &rule;
+    });
+    if (!decides && !(rule.skip && rule.compiled->matchesStartOf("lm_head")))
+      idle.push_back(rule.pattern);
+  }
+  return idle;
+}
+
 } // namespace gptqc

@@ -75,6 +75,9 @@ public:
 
   /// The rule whose overrides a module gets; null when there is none.
   const DynamicRule *ruleFor(std::string_view name) const;
+  /// Patterns of the rules that decide nothing about `modules`: none has such a name, or other
+  /// rules come first. One that skips the output layer is not listed, which is dense mostly.
+  std::vector<std::string> idleRules(const std::vector<std::string> &modules) const;
 
   const std::string &source() const { return sourceName; }
   const ModuleConfig &defaults() const { return base; }

@@ -124,8 +124,7 @@ Result<QuantizeReport> quantizeModel(const std::filesystem::path &model,
   for (const std::string &module : modules) {
     const TensorInfo &info = *source.find(module + ".weight")->info;
     report.weights += info.elements();
-    report.shortGroups += options.groupSize > 0 && info.shape[1] > options.groupSize &&
-                          info.shape[1] % options.groupSize != 0;
+    report.shortGroups += options.groupSize > 0 && info.shape[1] % options.groupSize != 0;
   }
   return report;
 }

@@ -143,6 +143,20 @@ TEST(SolverCommands, DiskFull) {
   }
 }
 
+TEST(SolverCommands, WarnsOfWhatHasNoEffect) {
+  const TempFolder temp;
+  writeText(temp / "rules.json", R"({"-:model\\.decoder": {}, "q_proj": {"bits": 8}})");
+  const std::string quantize = "quantize " + kModel + " --bits 4 --samples 2 --calibration " +
+                               kTokens + " --dynamic " + (temp / "rules.json").string();
+  expectFailure(quantize + " -o " + (temp / "none").string(), "nothing is left to quantize");
+  writeText(temp / "rules.json", R"({"q_proj": {"bits": 8}, ".*fc1": {"bits": 8}})");
+  const Outcome outcome = run(quantize + " --group-size 100 -o " + (temp / "q").string());
+  EXPECT_EQ(outcome.exitCode, 0) << outcome.errors;
+  EXPECT_TRUE(contains(outcome.errors, "the rule 'q_proj' of --dynamic decides nothing"));
+  EXPECT_FALSE(contains(outcome.errors, "fc1' of --dynamic"));
+  EXPECT_TRUE(contains(outcome.errors, "the last group of 36 layers is short"));
+}
+
 TEST(SolverCommands, Refusals) {
   const TempFolder temp;
   const std::string out = (temp / "q").string();

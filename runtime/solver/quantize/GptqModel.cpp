@@ -130,7 +130,7 @@ private:
     ++report.layers;
     report.weights += n * k;
     report.widestInput = std::max(report.widestInput, k);
-    report.shortGroups += groupSize > 0 && k > groupSize && k % groupSize != 0;
+    report.shortGroups += groupSize > 0 && k % groupSize != 0;
     log += fmt::format("{},{:.10f},{},{:g},{:.3f},{:.6f},{:.6f},{}\n", name, record.loss,
                        record.tokens, record.damp, record.seconds, record.errorBefore,
                        record.errorAfter, record.recovery);
@@ -239,8 +239,10 @@ Result<GptqModelReport> quantizeWithGptq(const fs::path &model, const fs::path &
   GPTQC_ASSIGN(Journal journal, Journal::open(folder, run, options.resume));
   Result<GptqModelReport> report =
       GptqRun(opened, calibration, options, plan, cpu, progress, *inputs, *writer, journal).run();
-  if (report.ok())
+  if (report.ok()) {
     journal.remove();
+    report->idleRules = std::move(plan.idleRules);
+  }
   return report;
 }
 

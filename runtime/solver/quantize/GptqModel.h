@@ -22,6 +22,7 @@ struct GptqModelReport {
   int64_t shortGroups = 0;  ///< layers whose last group is short, which many readers refuse
   uint64_t tensorBytes = 0; ///< of the new folder
   int64_t tokens = 0;
+  std::vector<std::string> idleRules; ///< patterns of `dynamic` that decide nothing
   int64_t widestInput = 0; ///< largest K; fewer tokens than this leave H singular
   bool complete = false;   ///< with resume: the folder was there already, nothing was done
   CalibrationSeconds seconds;

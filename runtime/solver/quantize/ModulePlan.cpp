@@ -119,6 +119,7 @@ Result<ModulePlan> ModulePlan::make(const std::vector<std::string> &modules,
     GPTQC_TRY(validate(task.solver).withContext(module));
     plan.tasks.emplace(module, task);
   }
+  plan.idleRules = config.idleRules(modules);
   if (plan.tasks.empty())
     return invalidArgument("dynamic skips every module; nothing is left to quantize");
   GPTQC_ASSIGN(plan.writer.config.format, chooseFormat(plan.tasks, options.format));

@@ -35,6 +35,7 @@ struct ModuleTask {
 struct ModulePlan {
   WriterOptions writer;
   std::map<std::string, ModuleTask> tasks; ///< by module; those that stay dense are absent
+  std::vector<std::string> idleRules;      ///< patterns of `dynamic` that decide nothing
 
   const ModuleTask *find(const std::string &module) const {
     const auto found = tasks.find(module);

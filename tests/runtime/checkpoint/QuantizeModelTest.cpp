@@ -198,6 +198,18 @@ struct TinyLlama {
   }
 };
 
+TEST(QuantizeModel, CountsShortGroups) {
+  const TinyLlama model(64, 64);
+  for (const auto &[groupSize, isShort] :
+       {std::pair(64, false), {-1, false}, {48, true}, {128, true}}) {
+    const TempFolder temp;
+    const auto report =
+        quantizeModel(model.folder.path(), temp / "q", options(4, groupSize, true, false), nullptr);
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    EXPECT_EQ(report->shortGroups, isShort ? report->layers : 0) << groupSize;
+  }
+}
+
 TEST(QuantizeModel, Refusals) {
   const QuantizeOptions wanted = options(4, 128, true, false);
   expectRefused(TinyLlama(48, 64).folder.path(), wanted, Code::InvalidArgument,

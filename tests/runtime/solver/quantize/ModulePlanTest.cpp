@@ -61,6 +61,17 @@ TEST(ModulePlan, DynamicOverrides) {
   EXPECT_EQ(plan->writer.keys["dynamic"], wanted.dynamic);
 }
 
+TEST(ModulePlan, RulesThatDecideNothing) {
+  GptqModelOptions wanted = planOptions(4);
+  wanted.dynamic = Json::parse(R"({"-:m\\.1\\.q": {}, "m\\.1\\.q": {"bits": 8},
+      "m\\.0": {"bits": 8}, "m\\.0\\.down": {"bits": 3}, "-:lm_head": {}, "lm_head": {"bits": 8},
+      "-:x\\.5": {}, "q_proj": {"bits": 8}})");
+  const auto plan = ModulePlan::make(kModules, wanted);
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  const std::vector<std::string> idle = {"m\\.1\\.q", "m\\.0\\.down", "lm_head", "x\\.5", "q_proj"};
+  EXPECT_EQ(plan->idleRules, idle);
+}
+
 TEST(ModulePlan, OrderShowsOnlyWhereGroupsFollowIt) {
   GptqModelOptions act = planOptions(4);
   act.solver.actOrder = true;
