@@ -249,12 +249,8 @@ namespace {
 
 KernelRequest linearRequest(const Descriptor &descriptor, const Target &target,
                             const std::optional<Schedule> &schedule) {
-  KernelRequest request;
-  request.descriptor = descriptor.canonical().print();
-  request.target = target.arch();
-  request.schedule = schedule ? schedule->print() : "";
-  request.compilerBuild = Compiler::buildId();
-  return request;
+  return KernelRequest::linear(descriptor, target, schedule ? schedule->print() : "",
+                               Compiler::buildId());
 }
 
 NvrtcRequest sourceRequest(const EmittedKernel &kernel, const Target &target) {

@@ -39,7 +39,7 @@ EmittedKernel emitCuda(tile::KernelOp kernel) {
   source += body.text + "}\n";
   if (permutesX(descriptor, schedule))
     source += fmt::format("\nextern \"C\" __global__ void "
-                          "__launch_bounds__(gptqc::permute_threads<layer>, 2)\n"
+                          "__launch_bounds__(layer::permute_threads, 2)\n"
                           "{}(const __grid_constant__ gptqc::linear_args args) {{\n"
                           "  using namespace gptqc;\n"
                           "  GPTQC_SHARED_MEMORY(shared);\n"

@@ -13,12 +13,14 @@ namespace {
 /// flight fit in L2.
 constexpr int kRasterTokens = 1024;
 
+/// Up to so many, the kernel that permutes X has little to do.
+constexpr int64_t kFewTokens = 8;
+
 /// Rows that a block of the kernel that permutes X holds in shared memory: several where there are
 /// enough for all SMs, as many as fit beside other blocks; 0: none fits, or there are so few that
 /// reading all of a row in each block takes longer than its gathers.
 int stagedRows(const Descriptor &d) {
   constexpr int64_t kMost = 64 * 1024;
-  constexpr int64_t kFewTokens = 8;
   if (d.m.hi <= kFewTokens)
     return 0;
   int rows = d.m.hi >= 512 ? 4 : d.m.hi >= 256 ? 2 : 1;
@@ -27,6 +29,9 @@ int stagedRows(const Descriptor &d) {
   return rows;
 }
 int64_t stagedBytes(const Descriptor &d) { return stagedRows(d) * d.k * 2; }
+
+/// Small blocks where there is little to do: more of them, which the SMs share.
+int permuteThreads(const Descriptor &d) { return d.m.hi <= kFewTokens ? 64 : 512; }
 
 /// Prints the members of a struct of constants.
 class FactsPrinter {
@@ -68,6 +73,7 @@ std::string layerFacts(const Descriptor &d, const Schedule &s) {
   if (inFront) {
     facts.wide("source_k", d.k);
     facts.number("staged_rows", stagedRows(d));
+    facts.number("permute_threads", permuteThreads(d));
   }
   facts.wide("padded_n", layout.paddedN);
   facts.wide("padded_k", layout.paddedK);
@@ -116,6 +122,7 @@ LaunchFacts launchFacts(const Descriptor &d, const Schedule &s) {
     facts.xVector = 2;
     facts.permutedK = layout.paddedK;
     facts.permuteShared = stagedBytes(d);
+    facts.permuteThreads = permuteThreads(d);
   }
   facts.paddedN = layout.paddedN;
   if (s.family == Family::Gemv) {

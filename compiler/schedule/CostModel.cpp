@@ -58,7 +58,9 @@ double mmaRate(const Target &t) {
 }
 
 double blocksPerSm(const Target &t, const Schedule &s, const TilePlan &plan) {
-  const double shared = double(t.maxSharedMemory()) / double(plan.sharedBytes + 1024);
+  const double reserved = t.capability == 75 ? 0 : 1024; // of each block, beside its own
+  const double shared =
+      (double(t.maxSharedMemory()) + reserved) / (double(plan.sharedBytes) + reserved);
   const double registers = 65536.0 / (double(plan.registers) * s.threads());
   const double threads = (t.capability == 75 ? 1024.0 : 1536.0) / s.threads();
   return std::max(1.0, std::floor(std::min({shared, registers, threads, 16.0})));
@@ -293,7 +295,8 @@ double permuteCycles(const Descriptor &d, const Target &t, const Schedule &s) {
   constexpr double kBehindRing = 800; // X waits for all weights of a ring of more than two slots
   if (!permutesX(d, s))
     return 0;
-  const bool waits = s.family == Family::Gemv && !s.alongRows() && s.stages > 2;
+  const bool waits =
+      t.hasProgrammaticLaunch() && s.family == Family::Gemv && !s.alongRows() && s.stages > 2;
   return kLaunch + (waits ? kBehindRing : 0) +
          tokensOf(d) * double(d.k) * 4 / (t.plannedSmCount() * kDramBytesPerCycle);
 }

@@ -5,40 +5,11 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <regex>
 
+#include "runtime/checkpoint/NamePattern.h"
 #include "runtime/core/TextForm.h"
 
 namespace gptqc {
-
-class NamePattern {
-  // A backtracking matcher takes exponential time for patterns like (a+)+b. libstdc++ has one
-  // without, that refuses back-references instead.
-#ifdef __GLIBCXX__
-  static constexpr auto kSyntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
-#else
-  static constexpr auto kSyntax = std::regex::ECMAScript;
-#endif
-
-public:
-  explicit NamePattern(const std::string &pattern) : regex(pattern, kSyntax) {}
-
-  bool matchesStartOf(std::string_view name) const {
-    // The matcher recurses per character; no module of a model has a name this long.
-    constexpr size_t kLongestName = 500;
-    if (name.size() > kLongestName)
-      return false;
-    try {
-      return std::regex_search(name.begin(), name.end(), regex,
-                               std::regex_constants::match_continuous);
-    } catch (const std::regex_error &) { // the pattern is too complex for this name
-      return false;
-    }
-  }
-
-private:
-  std::regex regex;
-};
 
 namespace {
 

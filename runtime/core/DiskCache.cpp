@@ -13,6 +13,15 @@ namespace gptqc {
 
 using namespace cacheformat;
 
+KernelRequest KernelRequest::linear(const Descriptor &kernel, const Target &gpu,
+                                    std::string schedule, std::string compilerBuild) {
+  std::string target = gpu.arch();
+  if (schedule.empty())
+    target += fmt::format(" sms{}", gpu.plannedSmCount());
+  return {kernel.canonical().print(), std::move(target), std::move(schedule),
+          std::move(compilerBuild)};
+}
+
 std::string KernelRequest::key() const {
   Sha256 hash;
   for (const std::string *field : {&descriptor, &target, &schedule, &compilerBuild})

@@ -11,18 +11,25 @@
 #include <string_view>
 #include <vector>
 
+#include "runtime/core/Descriptor.h"
 #include "runtime/core/KernelImage.h"
 #include "runtime/core/Log.h"
 #include "runtime/core/Status.h"
+#include "runtime/core/Target.h"
 
 namespace gptqc {
 
 /// What a runtime without MLIR can compute about the kernel that it wants: text forms only.
 struct KernelRequest {
   std::string descriptor; ///< with the M bucket; for a support kernel its file, entry and defines
-  std::string target;     ///< Target::arch, e.g. "sm_90a": cubins do not depend on name or SM count
+  std::string target;     ///< Target::arch, e.g. "sm_90a": code does not depend on the GPU's name
   std::string schedule;   ///< empty: the compiler's choice
   std::string compilerBuild; ///< id of the compiler that would make it
+
+  /// Of a linear kernel. What the compiler chooses depends on the number of multiprocessors, which
+  /// is part of `target` then: "sm_90a sms132".
+  static KernelRequest linear(const Descriptor &kernel, const Target &gpu, std::string schedule,
+                              std::string compilerBuild);
 
   /// SHA-256 (hex) of all fields.
   std::string key() const;

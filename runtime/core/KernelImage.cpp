@@ -21,7 +21,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::string_view kMagic = "GPTQCIMG";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kPrefixBytes = 24;
 constexpr size_t kDigestBytes = 32;
 constexpr uint64_t kMaxHeaderBytes = uint64_t(1) << 20;
@@ -124,8 +124,9 @@ const char *readHeader(const Json &header, KernelImage &image) {
   launch.number("item_tiles", image.launch.itemTiles, 1, 16);
   launch.flag("items_over_tokens", image.launch.itemsOverTokens);
   launch.number("x_box_rows", image.launch.xBoxRows, 0, 256);
-  launch.number("permuted_k", image.launch.permutedK, 0, kAny);
+  launch.number("permuted_k", image.launch.permutedK, 0, 1 << 30);
   launch.number("permute_shared", image.launch.permuteShared, 0, 1 << 20);
+  launch.number("permute_threads", image.launch.permuteThreads, 0, 1024);
   launch.flag("overlaps", image.launch.overlaps);
   launch.flag("uses_permutation", image.launch.usesPermutation);
   if (launch.has("experts")) // of grouped layers alone
@@ -170,6 +171,7 @@ nlohmann::json kernelFactsToJson(const KernelImage &image) {
                   {"x_box_rows", launch.xBoxRows},
                   {"permuted_k", launch.permutedK},
                   {"permute_shared", launch.permuteShared},
+                  {"permute_threads", launch.permuteThreads},
                   {"overlaps", launch.overlaps},
                   {"uses_permutation", launch.usesPermutation}}},
                 {"resources",

@@ -36,8 +36,10 @@ struct LaunchFacts {
   bool itemsOverTokens = false; ///< items count token tiles too
   int xBoxRows = 0; ///< a second parameter maps X in boxes of so many rows x 64; 0: there is none
   /// X is read from the workspace, [M, permutedK], where the kernel kPermuteEntry of the same code
-  /// puts it, with so many bytes of dynamic shared memory; 0: X is read as it comes.
+  /// puts it, with so many threads per block, 8 columns each, and bytes of dynamic shared memory,
+  /// which hold whole rows of X (0: none are held); permutedK 0: X is read as it comes.
   int64_t permutedK = 0, permuteShared = 0;
+  int permuteThreads = 0;
   bool overlaps = false;        ///< may be launched before the kernel in front of it has ended
   bool usesPermutation = false; ///< reads LinearArgs::perm when it is not null
   int experts = 1;              ///< above 1: blocks find their expert on the device

@@ -47,8 +47,9 @@ Result<Target> targetFor(int capability, std::string_view fullName, int smCount)
   Result<Target> target = Target::parse(arch);
   if (!target.ok())
     return makeError(Code::Unsupported,
-                     "{} has compute capability {}.{}; kernels exist for 7.5 to 12.x", fullName,
-                     capability / 10, capability % 10);
+                     "{} has compute capability {}.{}; kernels exist for 7.5, 8.x, 9.0, 10.0, "
+                     "10.3, 12.0 and 12.1",
+                     fullName, capability / 10, capability % 10);
   target->name = shortDeviceName(fullName);
   target->smCount = smCount;
   return target;

@@ -38,17 +38,19 @@ Result<LinearKernel> LinearKernel::load(const Device &device, const KernelImage 
   if (facts.experts != kernel.kernelDescriptor.experts ||
       (facts.experts > 1 && (facts.itemsOverTokens || facts.xBoxRows > 0 || facts.permutedK > 0)))
     return impossible(fmt::format("it is launched for {} experts", facts.experts));
+  if (facts.permutedK > 0 && (facts.permuteThreads < 32 || facts.permuteThreads > 1024))
+    return impossible(fmt::format("{} threads permute X", facts.permuteThreads));
   if (facts.splitK > 1 && facts.blocksN() > kMaxSplitTiles)
     return impossible(
         fmt::format("split-k with {} tiles of rows, {} at most", facts.blocksN(), kMaxSplitTiles));
   GPTQC_ASSIGN(const Module module, Module::load(device, image));
-  GPTQC_ASSIGN(kernel.kernel, module.function(facts.entry, facts.sharedBytes, facts.persistent));
+  GPTQC_ASSIGN(kernel.kernel,
+               module.function(facts.entry, facts.sharedBytes, facts.persistent && facts.overlaps));
   if (facts.permutedK > 0) {
     GPTQC_ASSIGN(kernel.permuter, module.function(kPermuteEntry, facts.permuteShared));
   }
   if (facts.persistent) {
-    kernel.multiprocessors = std::max(1, device.target().plannedSmCount());
-    GPTQC_ASSIGN(kernel.residentBlocks, kernel.kernel.residentBlocks(facts.threads, facts.cluster));
+    GPTQC_ASSIGN(kernel.resident, kernel.kernel.residentBlocks(facts.threads, facts.cluster));
   }
   return kernel;
 }
@@ -64,20 +66,23 @@ Grid LinearKernel::gridFor(int64_t tokens, int64_t tiles) const {
 /// As many as are resident, unless fewer share the items out so much better that they end a fifth
 /// earlier: three rounds of one block of a multiprocessor against two rounds of two.
 int64_t LinearKernel::walkersFor(int64_t items, int64_t share) const {
-  const auto walkers = [&](int64_t blocks) {
-    return std::clamp<int64_t>(blocks / share, 1, items);
+  const auto walkers = [&](size_t sharing) {
+    return std::clamp<int64_t>(resident[sharing] / share, 1, items);
   };
-  int64_t best = walkers(residentBlocks), perSm = residentBlocks / multiprocessors;
-  const auto rounds = [&](int64_t blocks) {
-    const int64_t count = walkers(blocks * multiprocessors);
-    return blocks * ((items + count - 1) / count);
+  const auto rounds = [&](size_t sharing) {
+    const int64_t count = walkers(sharing);
+    return int64_t(sharing + 1) * ((items + count - 1) / count);
   };
-  for (int64_t fewer = perSm - 1; fewer >= 1; --fewer)
-    if (5 * rounds(fewer) <= 4 * rounds(perSm)) {
-      perSm = fewer;
-      best = walkers(fewer * multiprocessors);
-    }
-  return best;
+  size_t best = resident.size() - 1;
+  for (size_t fewer = best; fewer-- > 0;)
+    if (5 * rounds(fewer) <= 4 * rounds(best))
+      best = fewer;
+  return walkers(best);
+}
+
+int LinearKernel::sharingFor(int64_t blocks) const {
+  const auto enough = std::lower_bound(resident.begin(), resident.end(), blocks);
+  return enough == resident.end() ? 0 : int(enough - resident.begin()) + 1;
 }
 
 /// X[tokens][K] as the kernel's boxes see it: 64 columns wide, 128-byte swizzle, zeros outside.
@@ -99,15 +104,16 @@ Status LinearKernel::mapX(CuTensorMap &map, CuDevicePtr x, int64_t ldx, int64_t 
 
 Status LinearKernel::permuteX(LinearArgs &args, const Stream &stream) const {
   constexpr int64_t kMostRows = 512; // of a grid, whose blocks walk over others
-  const int threads = facts.permuteShared > 0 ? 512 : 64; // permute_threads in permute.cuh
-  const int64_t columns = int64_t(threads) * 8;           // of a block
-  // Blocks share the columns of a row only where there are few rows: each holds all of it.
-  const int64_t sharing = args.m < kMostRows / 2 ? (facts.permutedK + columns - 1) / columns : 1;
+  const int64_t columns = int64_t(facts.permuteThreads) * 8; // of a block
+  // Where each block holds all of a row, they share its columns only if there are few rows.
+  const bool shares = facts.permuteShared == 0 || args.m < kMostRows / 2;
+  const int64_t sharing = shares ? (facts.permutedK + columns - 1) / columns : 1;
   LinearArgs permute = args;
   permute.y = args.workspace + uint64_t(facts.permutedOffset(args.m));
   permute.ldy = facts.permutedK;
   const Grid grid{sharing, std::min<int64_t>(args.m, kMostRows), 1};
-  GPTQC_TRY(permuter.launch(grid, threads, &permute, stream, nullptr, args.overlaps != 0));
+  GPTQC_TRY(
+      permuter.launch(grid, facts.permuteThreads, &permute, stream, nullptr, args.overlaps != 0));
   args.x = permute.y;
   args.ldx = facts.permutedK;
   args.overlaps = facts.overlaps; // with the kernel that was just launched
@@ -166,6 +172,9 @@ Status LinearKernel::checkRun(const DeviceLayer &layer, CuDevicePtr x, int64_t l
   if (workspace.bytes() < workspaceBytes(m))
     return refuse(fmt::format("a workspace of {} bytes; {} needed for {} tokens", workspace.bytes(),
                               workspaceBytes(m), m));
+  if (workspaceBytes(m) > 0 && (workspace.address() == 0 || workspace.address() % 16 != 0))
+    return refuse(
+        fmt::format("a workspace at {:#x}; it must be aligned to 16 bytes", workspace.address()));
   return Status();
 }
 
@@ -202,11 +211,10 @@ Status LinearKernel::run(const DeviceLayer &layer, CuDevicePtr x, int64_t ldx, i
     const Grid grid = gridFor(tokens, count);
     // Beside the last blocks of a kernel in front, the multiprocessors that are free first would
     // take two blocks each and leave none for those that are free later.
-    const int64_t blocks = grid.x * grid.y * grid.z;
     const bool spreads = args.overlaps && facts.persistent;
-    const int64_t perSm = spreads ? (blocks + multiprocessors - 1) / multiprocessors : 0;
+    const int perSm = spreads ? sharingFor(grid.x * grid.y * grid.z) : 0;
     GPTQC_TRY(kernel.launch(grid, facts.threads, &args, stream, facts.xBoxRows > 0 ? &map : nullptr,
-                            args.overlaps != 0, int(perSm)));
+                            args.overlaps != 0, perSm));
   }
   return Status();
 }

@@ -59,23 +59,32 @@ Result<Function> Module::function(const std::string &entry, int64_t dynamicShare
   Function function;
   function.module = module;
   function.entry = entry;
-  function.dynamicShared = dynamicShared;
-  function.mostShared = spreads ? device.info().maxSharedBytes : dynamicShared;
+  function.dynamicShared = function.mostShared = dynamicShared;
   const auto describe = [&] { return fmt::format("kernel '{}', entry '{}'", label, entry); };
   GPTQC_TRY(device.check(
       device.api().cuModuleGetFunction(&function.function, module->handle, entry.c_str()),
       describe()));
-  if (function.mostShared > kDefaultSharedBytes)
-    GPTQC_TRY(
-        device.check(device.api().cuFuncSetAttribute(function.function, kAttributeMaxDynamicShared,
-                                                     int(function.mostShared)),
-                     describe()));
+  const auto allow = [&](int64_t bytes) {
+    return device.api().cuFuncSetAttribute(function.function, kAttributeMaxDynamicShared,
+                                           int(bytes));
+  };
+  if (spreads && allow(device.info().maxSharedBytes) == 0)
+    function.mostShared = device.info().maxSharedBytes;
+  else if (dynamicShared > kDefaultSharedBytes)
+    GPTQC_TRY(device.check(allow(dynamicShared), describe()));
   return function;
+}
+
+int64_t Function::sharedFor(int blocksPerSm) const {
+  constexpr int64_t kReserved = 1024; // of each block, beside its own
+  if (blocksPerSm < 1)
+    return dynamicShared;
+  const int64_t all = module->device.info().maxSharedBytes + kReserved;
+  return std::clamp(all / (blocksPerSm + 1) - kReserved + 128, dynamicShared, mostShared);
 }
 
 Status Function::launch(const Grid &grid, int threads, const void *args, const Stream &stream,
                         const void *second, bool overlaps, int blocksPerSm) const {
-  constexpr int64_t kReserved = 1024; // of each block, beside its own
   const Device &device = module->device;
   if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > INT32_MAX || grid.y > 65535 ||
       grid.z > 65535)
@@ -84,11 +93,7 @@ Status Function::launch(const Grid &grid, int threads, const void *args, const S
   // The driver only reads the parameters.
   void *parameters[] = {const_cast<void *>(args), const_cast<void *>(second)};
   const ContextScope scope(device);
-  int64_t shared = dynamicShared;
-  if (blocksPerSm > 0) { // one block more must not fit
-    const int64_t all = device.info().maxSharedBytes + kReserved;
-    shared = std::clamp(all / (blocksPerSm + 1) - kReserved + 128, dynamicShared, mostShared);
-  }
+  const int64_t shared = sharedFor(blocksPerSm);
   CuResult result = 0;
   if (overlaps) {
     CuLaunchAttribute attribute = {};
@@ -120,32 +125,42 @@ Result<int> Function::registers() const {
   return value;
 }
 
-Result<int64_t> Function::residentBlocks(int threads, int cluster) const {
+Result<int64_t> Function::residentClusters(int threads, int cluster, int blocksPerSm) const {
+  const Device &device = module->device;
+  CuLaunchAttribute attribute = {};
+  attribute.id = kLaunchAttributeClusterDimension;
+  attribute.cluster = {unsigned(cluster), 1, 1};
+  CuLaunchConfig config = {};
+  config.gridX = unsigned(cluster), config.gridY = config.gridZ = 1;
+  config.blockX = unsigned(threads), config.blockY = config.blockZ = 1;
+  config.sharedBytes = unsigned(sharedFor(blocksPerSm));
+  config.attributes = &attribute;
+  config.attributeCount = 1;
+  int clusters = 0;
+  GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveClusters(&clusters, function, &config),
+                         "cuOccupancyMaxActiveClusters"));
+  return clusters;
+}
+
+Result<std::vector<int64_t>> Function::residentBlocks(int threads, int cluster) const {
   const Device &device = module->device;
   const ContextScope scope(device);
-  int64_t blocks = 0;
+  std::vector<int64_t> blocks;
   if (cluster == 1) {
-    int perSm = 0;
+    int most = 0;
     GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveBlocksPerMultiprocessor(
-                               &perSm, function, threads, size_t(dynamicShared)),
+                               &most, function, threads, size_t(dynamicShared)),
                            "cuOccupancyMaxActiveBlocksPerMultiprocessor"));
-    blocks = int64_t(perSm) * device.target().plannedSmCount();
+    for (int perSm = 1; perSm <= most; ++perSm)
+      blocks.push_back(int64_t(perSm) * device.target().plannedSmCount());
   } else {
-    CuLaunchAttribute attribute = {};
-    attribute.id = kLaunchAttributeClusterDimension;
-    attribute.cluster = {unsigned(cluster), 1, 1};
-    CuLaunchConfig config = {};
-    config.gridX = unsigned(cluster), config.gridY = config.gridZ = 1;
-    config.blockX = unsigned(threads), config.blockY = config.blockZ = 1;
-    config.sharedBytes = unsigned(dynamicShared);
-    config.attributes = &attribute;
-    config.attributeCount = 1;
-    int clusters = 0;
-    GPTQC_TRY(device.check(device.api().cuOccupancyMaxActiveClusters(&clusters, function, &config),
-                           "cuOccupancyMaxActiveClusters"));
-    blocks = int64_t(clusters) * cluster;
+    // A cluster stays inside a group of multiprocessors, so some of these are left over.
+    GPTQC_ASSIGN(const int64_t all, residentClusters(threads, cluster, 0));
+    for (int64_t clusters = 0; clusters < all; blocks.push_back(clusters * cluster)) {
+      GPTQC_ASSIGN(clusters, residentClusters(threads, cluster, int(blocks.size()) + 1));
+    }
   }
-  if (blocks < 1)
+  if (blocks.empty())
     return makeError(Code::Unsupported,
                      "kernel entry '{}': no cluster of {} blocks of {} threads with {} bytes of "
                      "shared memory fits on the device",

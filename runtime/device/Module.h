@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "runtime/core/KernelImage.h"
 #include "runtime/device/Device.h"
@@ -31,12 +32,17 @@ public:
   int64_t sharedBytes() const { return dynamicShared; }
   /// Registers per thread, as the driver says.
   Result<int> registers() const;
-  /// Blocks of `threads` threads that the device holds at once, in clusters of `cluster` blocks; at
+  /// [i]: how many blocks of `threads` threads, in clusters of `cluster` blocks, the device holds
+  /// at once when at most i + 1 share a multiprocessor; ascending, the last is all that fit, at
   /// least one cluster.
-  Result<int64_t> residentBlocks(int threads, int cluster) const;
+  Result<std::vector<int64_t>> residentBlocks(int threads, int cluster) const;
 
 private:
   friend class Module;
+  /// Dynamic shared memory, padded so that one block more than `blocksPerSm` does not fit; 0: not.
+  int64_t sharedFor(int blocksPerSm) const;
+  Result<int64_t> residentClusters(int threads, int cluster, int blocksPerSm) const;
+
   std::shared_ptr<const struct LoadedModule> module;
   CuFunction function = nullptr;
   std::string entry;
@@ -51,7 +57,7 @@ public:
   static Result<Module> load(const Device &device, const KernelImage &image);
 
   /// A kernel by name with `dynamicShared` bytes of dynamic shared memory per block; `spreads` lets
-  /// its launches use more to keep other blocks away.
+  /// its launches use more to keep other blocks away, as far as the driver grants it.
   Result<Function> function(const std::string &entry, int64_t dynamicShared = 0,
                             bool spreads = false) const;
 

@@ -22,24 +22,25 @@ KernelStore::KernelStore(KernelStoreOptions given) : options(std::move(given)) {
 
 /// A pack that is damaged or for another GPU is a reason, not a failure: the next source may do.
 template <typename Find>
-Result<KernelImage> KernelStore::find(const KernelRequest &request, const Find &inPack,
+Result<KernelImage> KernelStore::find(std::span<const KernelRequest> requests, const Find &inPack,
                                       const std::function<Result<KernelImage>()> &compile) const {
+  const KernelRequest &wanted = requests[0];
   Status first;
   for (const auto &pack : options.packs) {
     Result<KernelImage> found = inPack(*pack);
     if (found.ok()) {
-      options.log.event(Topic::Dispatch, "{}: pack {}", request.print(), pack->path().string());
+      options.log.event(Topic::Dispatch, "{}: pack {}", wanted.print(), pack->path().string());
       return found;
     }
-    options.log.event(Topic::Dispatch, "{}: {}", request.print(), found.status().message());
+    options.log.event(Topic::Dispatch, "{}: {}", wanted.print(), found.status().message());
     if (found.status().code() == Code::DataCorrupt)
       options.log.warning("{}", found.status().message());
     // A pack for this GPU that lacks the kernel says less than one that cannot be used at all.
     if (first.ok() || first.code() == Code::NotFound)
       first = found.status();
   }
-  if (cache)
-    if (std::optional<KernelImage> found = cache->findRequest(request))
+  for (const KernelRequest &request : requests)
+    if (std::optional<KernelImage> found = cache ? cache->findRequest(request) : std::nullopt)
       return std::move(*found);
   if (compile)
     return compile();
@@ -47,18 +48,24 @@ Result<KernelImage> KernelStore::find(const KernelRequest &request, const Find &
     return first;
   return makeError(Code::NotFound,
                    "no kernel '{}' for {}: there is no pack{}, and no compiler was given",
-                   request.descriptor, request.target, cache ? ", the cache lacks it" : "");
+                   wanted.descriptor, wanted.target, cache ? ", the cache lacks it" : "");
 }
 
 Result<KernelImage> KernelStore::linear(const Descriptor &kernel, const Target &gpu,
                                         int driver) const {
   const Descriptor canonical = kernel.canonical();
-  const KernelRequest request = {canonical.print(), gpu.arch(), "", options.cacheBuild};
+  std::vector<KernelRequest> requests = {
+      KernelRequest::linear(canonical, gpu, "", options.cacheBuild)};
   std::function<Result<KernelImage>()> compile;
-  if (options.compiler.linear)
+  if (options.compiler.linear) {
     compile = [&] { return options.compiler.linear(canonical, gpu); };
+  } else { // made for the usual number of multiprocessors: it runs here too
+    Target usual = gpu;
+    usual.smCount = 0;
+    requests.push_back(KernelRequest::linear(canonical, usual, "", options.cacheBuild));
+  }
   return find(
-      request, [&](const Pack &pack) { return pack.findLinear(canonical, gpu, driver); }, compile);
+      requests, [&](const Pack &pack) { return pack.findLinear(canonical, gpu, driver); }, compile);
 }
 
 Result<KernelImage> KernelStore::support(std::string_view file, std::string_view entry,
@@ -69,7 +76,8 @@ Result<KernelImage> KernelStore::support(std::string_view file, std::string_view
   if (options.compiler.support)
     compile = [&] { return options.compiler.support(file, entry, gpu); };
   return find(
-      request, [&](const Pack &pack) { return pack.findSupport(file, gpu, driver); }, compile);
+      std::span(&request, 1), [&](const Pack &pack) { return pack.findSupport(file, gpu, driver); },
+      compile);
 }
 
 } // namespace gptqc

@@ -55,8 +55,9 @@ public:
   const Log &log() const { return options.log; }
 
 private:
+  /// The first of `requests` is what is wanted; the others will do where the cache has them.
   template <typename Find>
-  Result<KernelImage> find(const KernelRequest &request, const Find &inPack,
+  Result<KernelImage> find(std::span<const KernelRequest> requests, const Find &inPack,
                            const std::function<Result<KernelImage>()> &compile) const;
 
   KernelStoreOptions options;

@@ -121,6 +121,10 @@ int PackKernel::fitness(const Target &gpu) const {
   return runs ? 1000 + target.capability % 10 : 0;
 }
 
+int64_t PackKernel::sharedBytes() const {
+  return facts.launch.sharedBytes + facts.resources.staticSharedBytes;
+}
+
 Result<std::shared_ptr<const Pack>> Pack::open(const std::filesystem::path &path) {
   std::shared_ptr<Pack> pack(new Pack);
   GPTQC_ASSIGN(pack->file, SafeTensorsFile::open(path));
@@ -235,14 +239,16 @@ std::string Pack::architectures() const {
 template <typename Wanted>
 Result<KernelImage> Pack::find(std::string_view what, const Target &gpu, int driver,
                                const Wanted &wanted) const {
-  const PackKernel *best = nullptr, *tooNew = nullptr;
+  const PackKernel *best = nullptr, *tooNew = nullptr, *tooLarge = nullptr;
   bool anyForGpu = false;
   for (const PackKernel &kernel : entries) {
     const int fitness = kernel.fitness(gpu);
     anyForGpu = anyForGpu || fitness > 0;
     if (fitness == 0 || !wanted(kernel))
       continue;
-    if (kernel.minimumDriver > driver)
+    if (kernel.sharedBytes() > gpu.maxSharedMemory()) // 8.6 and 8.9 have less than 8.0
+      tooLarge = &kernel;
+    else if (kernel.minimumDriver > driver)
       tooNew = &kernel;
     else if (!best || fitness > best->fitness(gpu))
       best = &kernel;
@@ -255,6 +261,12 @@ Result<KernelImage> Pack::find(std::string_view what, const Target &gpu, int dri
         "pack {}: '{}' needs a driver for CUDA {}, this one is for CUDA {}; update the "
         "driver, or build the pack with an older NVRTC",
         path().string(), what, driverText(tooNew->minimumDriver), driverText(driver));
+  if (tooLarge)
+    return makeError(Code::Unsupported,
+                     "pack {}: '{}' for {} needs {} bytes of shared memory, {} has {}; build it "
+                     "with --target {}",
+                     path().string(), what, tooLarge->target.arch(), tooLarge->sharedBytes(),
+                     gpu.print(), gpu.maxSharedMemory(), gpu.arch());
   if (!anyForGpu)
     return makeError(Code::Unsupported,
                      "pack {}: it is for {}, this GPU is {}; build it with --target {}",

@@ -29,8 +29,10 @@ struct PackKernel {
   int64_t bytes = 0;     ///< of the code
 
   /// How well the kernel fits a GPU; 0: not at all. Cubins of the very architecture come before
-  /// those of an earlier minor version, PTX comes last.
+  /// those of an earlier minor version, PTX comes last. Does not know of shared memory.
   int fitness(const Target &gpu) const;
+  /// Bytes of shared memory that a block needs.
+  int64_t sharedBytes() const;
 };
 
 /// Which kernel runs a layer, by tokens; rows are in increasing order and do not overlap.
@@ -48,7 +50,7 @@ struct PackTable {
 /// Immutable and thread-safe once open; the file stays mapped.
 class Pack {
 public:
-  static constexpr int kFormat = 1;
+  static constexpr int kFormat = 2;
   static constexpr std::string_view kManifestKey = "gptqc_pack", kDigestKey = "gptqc_pack_sha256";
 
   /// Reads and checks the manifest; the code is checked when it is asked for. NotFound, IoError, or

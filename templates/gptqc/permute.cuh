@@ -2,9 +2,10 @@
 // own in front of the layer's, which may start at the same time and waits for it behind its first
 // weights. Its args have the permuted X as y.
 //
-// The layer has two more facts: source_k, the columns of X as it comes, and staged_rows, how many
+// The layer has three more facts: source_k, the columns of X as it comes; staged_rows, how many
 // rows a block holds in shared memory at a time (1, 2 or 4, side by side, so that one read gathers
-// a column of all; 0: elements are gathered from global memory).
+// a column of all; 0: elements are gathered from global memory); permute_threads, of a block, each
+// of which has 8 packed columns at a time.
 #ifndef GPTQC_TEMPLATES_PERMUTE_CUH
 #define GPTQC_TEMPLATES_PERMUTE_CUH
 
@@ -13,9 +14,6 @@
 #include "gptqc/ptx/block.cuh"
 
 namespace gptqc {
-
-/// Of a block; each has 8 packed columns at a time.
-template <typename layer> constexpr int permute_threads = layer::staged_rows > 0 ? 512 : 64;
 
 /// A column of 1, 2 or 4 rows of X, 16 bits a row.
 template <int rows> struct x_column {
@@ -32,7 +30,7 @@ template <int rows> struct x_column {
 /// `count`-th are zeros. All threads.
 template <typename layer, int rows>
 GPTQC_DEVICE void stage_rows(u16 *to, const u16 *x, i64 ldx, int count) {
-  constexpr int threads = permute_threads<layer>;
+  constexpr int threads = layer::permute_threads;
   const bool aligned = ((u64)x | (u64)(ldx * 2)) % 16 == 0;
   const int eights = aligned ? (int)(layer::source_k / 8) : 0;
 #pragma unroll 4 / rows
@@ -127,7 +125,7 @@ GPTQC_DEVICE void permute_columns(const linear_args &args, const column_order &o
 template <typename layer>
 GPTQC_DEVICE void permute_activations(u8 *shared, const linear_args &args) {
   constexpr int rows = layer::staged_rows > 0 ? layer::staged_rows : 1;
-  constexpr int threads = permute_threads<layer>;
+  constexpr int threads = layer::permute_threads;
   const int first = (blockIdx.x * threads + threadIdx.x) * 8;
   const column_order start = order_of<layer>(args, first); // does not wait: it is the layer's
   await_predecessors();

@@ -33,7 +33,8 @@ void checkImage(const Result<KernelImage> &image) {
     return;
   for (const int64_t m : {int64_t(0), int64_t(1), int64_t(8192), int64_t(1) << 31}) {
     const int64_t workspace = launch.workspaceBytes(m);
-    require(workspace >= 0 && (launch.splitK > 1 || workspace == 0), "a workspace has a size");
+    require(workspace >= 0 && (launch.splitK > 1 || launch.permutedK > 0 || workspace == 0),
+            "a workspace has a size");
   }
 }
 

@@ -77,13 +77,15 @@ std::string section(const CaseLine &line, const KernelSource &kernel, size_t num
       "     gptqc::LaunchFacts{{.entry = \"{}\", .threads = {}, .sharedBytes = {}, .tileN = {}, "
       ".tileM = {}, .splitK = {},\n      .xVector = {}, .paddedN = {}, .persistent = {}, "
       ".cluster = {}, .itemTiles = {}, .itemsOverTokens = {},\n      .xBoxRows = {}, "
-      ".permutedK = {}, .permuteShared = {}, .overlaps = {}, .usesPermutation = {}, .experts = "
+      ".permutedK = {}, .permuteShared = {}, .permuteThreads = {},\n      .overlaps = {}, "
+      ".usesPermutation = {}, .experts = "
       "{}}},\n"
       "     {{{}}}, {}}});\n\n",
       facts.entry, facts.threads, facts.sharedBytes, facts.tileN, facts.tileM, facts.splitK,
       facts.xVector, facts.paddedN, facts.persistent, facts.cluster, facts.itemTiles,
-      facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.permuteShared, facts.overlaps,
-      facts.usesPermutation, facts.experts, fmt::join(line.tokens, ", "), line.seed);
+      facts.itemsOverTokens, facts.xBoxRows, facts.permutedK, facts.permuteShared,
+      facts.permuteThreads, facts.overlaps, facts.usesPermutation, facts.experts,
+      fmt::join(line.tokens, ", "), line.seed);
   return text;
 }
 

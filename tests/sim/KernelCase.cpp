@@ -134,8 +134,7 @@ Result<CaseRun> CaseRun::prepare(const KernelEntries &kernels, const LaunchFacts
 
 /// As LinearKernel launches it for few rows and for many, but that blocks walk over several lots.
 Report CaseRun::permuteX(bool stopAtFirst) {
-  const int64_t threads = facts.permuteShared > 0 ? 512 : 64;
-  const int64_t columns = 8 * threads; // of a block
+  const int64_t columns = 8 * int64_t(facts.permuteThreads); // of a block
   std::fill(data.permutedX.begin(), data.permutedX.end(), kPoison);
   Launch launch;
   Call call = {kernels.permuter, {}, {}};
@@ -149,7 +148,7 @@ Report CaseRun::permuteX(bool stopAtFirst) {
   call.args.m = int32_t(m);
   const int64_t sharing = runsBackwards(seed) ? 1 : (facts.permutedK + columns - 1) / columns;
   launch.grid = {unsigned(sharing), unsigned((m + 7) / 8), 1};
-  launch.threads = int(threads);
+  launch.threads = facts.permuteThreads;
   launch.sharedBytes = size_t(facts.permuteShared);
   launch.backwards = runsBackwards(seed);
   launch.programmatic = true;

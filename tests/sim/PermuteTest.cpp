@@ -16,7 +16,7 @@ alignas(16) int perm[kPacked];
 
 template <int rows> struct Facts {
   static constexpr i64 source_k = kColumns, padded_k = kPacked;
-  static constexpr int staged_rows = rows;
+  static constexpr int staged_rows = rows, permute_threads = rows > 0 ? 512 : 64;
 };
 
 template <int rows, bool permuted, int shift> void body() {
@@ -52,7 +52,7 @@ template <int rows, bool permuted, int shift> void expectPermuted() {
     reinterpret_cast<void (*)()>(const_cast<void *>(context))();
   };
   launch.context = reinterpret_cast<const void *>(kernel);
-  launch.threads = permute_threads<Facts<rows>>;
+  launch.threads = Facts<rows>::permute_threads;
   launch.sharedBytes = 4096;
   launch.programmatic = true;
   launch.buffers = {{"source", source, sizeof source, false, true},

@@ -264,7 +264,7 @@ GPTQC_API gptqc_error *gptqc_prepare(gptqc_linear *const *linears, size_t count,
 GPTQC_API gptqc_error *gptqc_linear_workspace(const gptqc_linear *linear, int64_t max_m,
                                               int32_t aligned_x, int64_t *bytes);
 /* Makes a workspace fit for use, in stream order; once, for all linears that share it. Runs that
-   share a workspace must be on one stream. */
+   share a workspace must be on one stream. Its address is a multiple of 16. */
 GPTQC_API gptqc_error *gptqc_workspace_init(gptqc_context *context, uint64_t workspace,
                                             int64_t bytes, void *stream);
 

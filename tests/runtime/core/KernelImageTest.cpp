@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "runtime/core/Hash.h"
+#include "tests/support/TempFolder.h"
 
 namespace gptqc {
 namespace {
@@ -24,6 +25,9 @@ KernelImage sample() {
   image.launch.splitK = 2;
   image.launch.xVector = 2;
   image.launch.paddedN = 4096;
+  image.launch.permutedK = 4096;
+  image.launch.permuteShared = 8192;
+  image.launch.permuteThreads = 512;
   image.launch.usesPermutation = true;
   image.resources = {96, 4, 8, 16, 32};
   image.compiler = "nvrtc 13.0";
@@ -91,6 +95,19 @@ TEST(KernelImage, EveryTruncationIsRefused) {
   }
 }
 
+// Inputs of an older form would be refused at the first line, and nothing behind it be fuzzed.
+TEST(KernelImage, SeedsOfTheFuzzerAreOfThisForm) {
+  for (const char *name : {"image", "support-kernel", "permuted"}) {
+    const std::string text = fixtures::readText(std::filesystem::path(GPTQC_SOURCE_DIR) /
+                                                "tests/fuzz/corpus/kernel-cache" / name);
+    std::vector<uint8_t> bytes(text.begin(), text.end());
+    bytes.resize(bytes.size() + 32);
+    sign(bytes);
+    const auto image = read(bytes);
+    EXPECT_TRUE(image.ok()) << name << ": " << image.status().message();
+  }
+}
+
 TEST(KernelImage, EveryFlippedBitIsRefused) {
   const std::vector<uint8_t> bytes = sample().serialize();
   for (size_t bit = 0; bit < bytes.size() * 8; bit += 3) {
@@ -126,6 +143,8 @@ TEST(KernelImage, HostileHeadersWithRightDigest) {
            {"\"threads\":128", "\"threads\":\"1\""},
            {"\"threads\":128", "\"thr3ads\":128"},
            {"\"split_k\":2", "\"split_k\":0"},
+           {"\"permuted_k\":4096", "\"permuted_k\":9e99"},
+           {"\"permute_threads\":512", "\"permute_thr3ads\":512"},
            {"\"padded_n\":4096", "\"padded_n\":-999"},
            {"\"entry\":\"gptqc_linear\"", "\"entry\":\"gptqc linear\""},
            {"\"uses_permutation\":true", "\"uses_permutation\":null"},

@@ -3,6 +3,7 @@
 #include "tests/runtime/device/FakeDriver.h"
 #include "runtime/device/DriverApi.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -17,6 +18,7 @@ FakeState state;
 std::recursive_mutex mutex; // every call that touches the state or memory holds it
 thread_local void *currentContext = nullptr;
 int contextObject, graphObject;
+constexpr int kSharedBytes = 232448; // of a block, at most
 
 /// Copies from the host that have returned, but not reached the device: it sees them when the
 /// default stream is synchronized, as with pageable memory.
@@ -112,7 +114,8 @@ int cuDeviceGetName(char *name, int size, int) {
   return 0;
 }
 int cuDeviceGetAttribute(int *value, int which, int) {
-  static const std::map<int, int> fixed = {{36, 3201000}, {37, 6144}, {38, 62914560}, {97, 232448}};
+  static const std::map<int, int> fixed = {
+      {36, 3201000}, {37, 6144}, {38, 62914560}, {97, kSharedBytes}};
   const auto it = fixed.find(which);
   *value = which == 16   ? state.smCount
            : which == 75 ? state.major
@@ -307,6 +310,7 @@ int cuModuleGetFunction(void **function, void *, const char *name) {
   return 0;
 }
 int cuFuncSetAttribute(void *, int, int value) {
+  FAKE(cuFuncSetAttribute);
   state.maxDynamicShared = value;
   return 0;
 }
@@ -314,12 +318,20 @@ int cuFuncGetAttribute(int *value, int, void *) {
   *value = 64;
   return 0;
 }
-int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t) {
-  *blocks = state.residentBlocks;
+int cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, void *, int, size_t shared) {
+  *blocks = std::min(state.residentBlocks, int((kSharedBytes + 1024) / (shared + 1024)));
   return 0;
 }
-int cuOccupancyMaxActiveClusters(int *clusters, void *, const gptqc::CuLaunchConfig *config) {
-  *clusters = state.smCount * state.residentBlocks / int(config->attributes->cluster.x);
+int cuOccupancyMaxActiveClusters(int *clusters, void *function,
+                                 const gptqc::CuLaunchConfig *config) {
+  int perSm = 0;
+  cuOccupancyMaxActiveBlocksPerMultiprocessor(&perSm, function, 0, config->sharedBytes);
+  std::vector<int> groups = state.clusterGroups;
+  if (groups.empty())
+    groups = {state.smCount};
+  *clusters = 0;
+  for (const int multiprocessors : groups)
+    *clusters += multiprocessors * perSm / int(config->attributes->cluster.x);
   return 0;
 }
 int cuTensorMapEncodeTiled(void *map, int, unsigned, void *base, const uint64_t *sizes,

@@ -26,7 +26,10 @@ struct FakeState {
   int version = 13000;
   int deviceCount = 1;
   std::string name = "NVIDIA H200";
-  int major = 9, minor = 0, smCount = 132, residentBlocks = 1;
+  int major = 9, minor = 0, smCount = 132;
+  int residentBlocks = 1; ///< of a multiprocessor, as far as shared memory lets them
+  std::vector<int>
+      clusterGroups;   ///< multiprocessors that clusters stay inside of; empty: one group
   std::string failing; ///< symbol that fails...
   int failure = 0;     ///< ...with this code
   std::vector<FakeLaunch> launches;

@@ -213,6 +213,7 @@ TEST_F(LinearKernelTest, PermutesXInFront) {
   image.launch.xVector = 2;
   image.launch.permutedK = 256;
   image.launch.permuteShared = 512;
+  image.launch.permuteThreads = 512;
   const auto kernel = LinearKernel::load(*device, image);
   ASSERT_TRUE(kernel.ok());
   EXPECT_EQ(kernel->workspaceBytes(3), kCounterBytes + 3 * 512);
@@ -222,6 +223,7 @@ TEST_F(LinearKernelTest, PermutesXInFront) {
   const LinearArgs first = argsOf(fake.launches[0]), second = argsOf(fake.launches[1]);
   EXPECT_EQ(fake.launches[0].entry, kPermuteEntry);
   EXPECT_EQ(fake.launches[0].gridY, 3u);
+  EXPECT_EQ(fake.launches[0].threads, 512u);
   EXPECT_FALSE(fake.launches[0].overlaps); // nobody asked for it
   EXPECT_EQ(first.x, (1u << 20) + 2);
   EXPECT_EQ(first.ldx, 257);
@@ -232,6 +234,50 @@ TEST_F(LinearKernelTest, PermutesXInFront) {
   EXPECT_EQ(second.overlaps, 1);
   EXPECT_EQ(second.x, first.y);
   EXPECT_EQ(second.ldx, 256);
+}
+
+TEST_F(LinearKernelTest, BlocksThatHoldNoRowShareItsColumns) {
+  const QuantizedMatrix matrix = makeMatrix(4, 128, 16384, 64, true);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  KernelImage image = imageFor(matrix.descriptor, {1, 1024});
+  image.launch.usesPermutation = image.launch.overlaps = true;
+  image.launch.permutedK = 16384;
+  for (const int64_t staged : {int64_t(0), int64_t(32768)})
+    for (const int threads : {64, 512}) {
+      image.launch.permuteShared = staged;
+      image.launch.permuteThreads = threads;
+      const auto kernel = LinearKernel::load(*device, image);
+      ASSERT_TRUE(kernel.ok());
+      workspace.emplace(*DeviceBuffer::allocateZeroed(*device, kernel->workspaceBytes(1024)));
+      for (const int64_t m : {1, 1024}) {
+        ASSERT_TRUE(run(*kernel, m, 16384).ok());
+        const bool shares = staged == 0 || m == 1;
+        EXPECT_EQ(fake.launches[0].gridX, shares ? 16384u / (8 * threads) : 1u);
+      }
+    }
+  image.launch.permuteThreads = 0;
+  EXPECT_EQ(LinearKernel::load(*device, image).status().code(), Code::DataCorrupt);
+}
+
+TEST_F(LinearKernelTest, RefusesAWorkspaceThatIsNotAligned) {
+  const QuantizedMatrix matrix = makeMatrix(4, 128, 256, 64, true);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  KernelImage image = imageFor(matrix.descriptor, {1, 16});
+  image.launch.usesPermutation = true;
+  image.launch.permutedK = 256;
+  image.launch.permuteThreads = 64;
+  const auto kernel = LinearKernel::load(*device, image);
+  ASSERT_TRUE(kernel.ok());
+  const DeviceBuffer buffer = *DeviceBuffer::allocateZeroed(*device, 1 << 20);
+  const auto stream = Stream::create(*device);
+  const int64_t bytes = kernel->workspaceBytes(3);
+  for (const auto &[address, ok] : {std::pair(buffer.address() + 16, true),
+                                    {buffer.address() + 2, false},
+                                    {CuDevicePtr(0), false}}) {
+    const Status status =
+        kernel->run(*layer, 1 << 20, 256, 3, 1 << 30, 128, DeviceSpan(address, bytes), *stream);
+    EXPECT_EQ(status.ok(), ok) << status.message();
+  }
 }
 
 TEST_F(LinearKernelTest, OverlapsOnlyWhereTheKernelWaits) {

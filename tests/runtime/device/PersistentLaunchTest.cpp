@@ -74,6 +74,48 @@ TEST_F(LinearKernelTest, OverlappingPersistentBlocksKeepToTheirMultiprocessors) 
   }
 }
 
+// Clusters stay inside groups of multiprocessors, of which some are left over: room for 31 clusters
+// of 4 with one block each, for 66 with two.
+TEST_F(LinearKernelTest, OverlappingClustersAreNotSpreadSoFarThatSomeWait) {
+  fake.smCount = 132;
+  fake.residentBlocks = 2;
+  fake.clusterGroups = {18, 18, 18, 16, 16, 16, 16, 14};
+  workspace.emplace(*DeviceBuffer::allocateZeroed(*device, 0));
+  const int64_t all = device->info().maxSharedBytes + 1024;
+  for (const auto &[clusters, perSm] : {std::pair<unsigned, int64_t>{31, 1}, {32, 2}, {66, 2}}) {
+    const QuantizedMatrix matrix = makeMatrix(4, clusters * 64, 64, 64, false);
+    layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+    KernelImage image = imageFor(matrix.descriptor, {1, 16});
+    image.launch.persistent = image.launch.overlaps = true;
+    image.launch.tileN = 64;
+    image.launch.cluster = 4;
+    const auto kernel = LinearKernel::load(*device, image);
+    ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+    ASSERT_TRUE(run(*kernel, 3, 64, 1 << 20, true).ok());
+    EXPECT_EQ(fake.launches[0].gridX, 4 * clusters);
+    const int64_t shared = fake.launches[0].shared;
+    EXPECT_GT((perSm + 1) * (shared + 1024), all) << clusters;
+    EXPECT_LE(perSm * (shared + 1024), all) << clusters;
+  }
+}
+
+TEST_F(LinearKernelTest, WithoutLeaveToPadLaunchesAreNotPadded) {
+  const QuantizedMatrix matrix = makeMatrix(4, 2048, 64, 64, false);
+  layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));
+  workspace.emplace(*DeviceBuffer::allocateZeroed(*device, 0));
+  fake.residentBlocks = 4;
+  KernelImage image = imageFor(matrix.descriptor, {1, 16});
+  image.launch.persistent = image.launch.overlaps = true;
+  image.launch.sharedBytes = 20000;
+  fake.failing = "cuFuncSetAttribute", fake.failure = 1;
+  const auto kernel = LinearKernel::load(*device, image);
+  ASSERT_TRUE(kernel.ok()) << kernel.status().message();
+  ASSERT_TRUE(run(*kernel, 3, 64, 1 << 20, true).ok());
+  EXPECT_EQ(fake.launches[0].shared, 20000u);
+  image.launch.sharedBytes = 65536; // more than there is without leave
+  EXPECT_EQ(LinearKernel::load(*device, image).status().code(), Code::DeviceError);
+}
+
 TEST_F(LinearKernelTest, TheBlocksOfAClusterShareTheirRowTiles) {
   const QuantizedMatrix matrix = makeMatrix(4, 4096, 64, 64, false);
   layer.emplace(*DeviceLayer::upload(*device, packWeights(matrix)));

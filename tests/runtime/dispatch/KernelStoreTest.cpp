@@ -36,7 +36,7 @@ TEST(KernelStoreTest, PacksThenCacheThenCompiler) {
   options.packs.push_back(packWith(folder / "pack", packed));
   options.cache = CacheOptions{.folder = folder / "cache", .layers = {}};
   options.cacheBuild = "build-1";
-  const KernelRequest request = {kernel("m2..2").print(), "sm_90a", "", "build-1"};
+  const KernelRequest request = KernelRequest::linear(kernel("m2..2"), kGpu, "", "build-1");
   KernelImage cached = fakeLinear(kernel("m2..2"));
   cached.cubin = {8};
   ASSERT_TRUE(DiskCache(folder / "cache").store(request, cached).ok());
@@ -52,6 +52,31 @@ TEST(KernelStoreTest, PacksThenCacheThenCompiler) {
   options.cacheBuild = "build-2";
   EXPECT_TRUE(KernelStore(options).linear(kernel("m2..2"), kGpu, 13000).ok());
   EXPECT_EQ(compiled, 2);
+}
+
+TEST(KernelStoreTest, ADefaultIsForSoManyMultiprocessors) {
+  const TempFolder folder;
+  std::atomic<int> compiled = 0;
+  const Target slice = *Target::parse("sm_90a h200 sms16");
+  EXPECT_NE(KernelRequest::linear(kernel("m1..1"), kGpu, "", "build").key(),
+            KernelRequest::linear(kernel("m1..1"), slice, "", "build").key());
+  EXPECT_EQ(KernelRequest::linear(kernel("m1..1"), kGpu, "simt", "build").key(),
+            KernelRequest::linear(kernel("m1..1"), slice, "simt", "build").key());
+  KernelStoreOptions options;
+  options.cache = CacheOptions{.folder = folder / "cache", .layers = {}};
+  options.cacheBuild = "build";
+  ASSERT_TRUE(
+      DiskCache(folder / "cache")
+          .store(KernelRequest::linear(kernel("m1..1"), *Target::parse("sm_90a"), "", "build"),
+                 fakeLinear(kernel("m1..1")))
+          .ok());
+  EXPECT_TRUE(KernelStore(options).linear(kernel("m1..1"), slice, 13000).ok())
+      << "without a compiler the usual choice will do";
+  options.compiler = fakeCompiler(compiled);
+  EXPECT_TRUE(KernelStore(options).linear(kernel("m1..1"), kGpu, 13000).ok());
+  EXPECT_EQ(compiled, 0) << "an H200 has the usual number";
+  EXPECT_TRUE(KernelStore(options).linear(kernel("m1..1"), slice, 13000).ok());
+  EXPECT_EQ(compiled, 1);
 }
 
 TEST(KernelStoreTest, CachesAsUsersSayThem) {

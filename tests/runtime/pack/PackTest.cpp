@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "runtime/core/Hash.h"
+#include "runtime/core/KernelImageJson.h"
 #include "runtime/core/SafeTensorsWriter.h"
 #include "runtime/pack/PackBuilder.h"
 #include "tests/support/TempFolder.h"
@@ -110,6 +111,47 @@ TEST_F(PackTest, FindsWhatFitsTheGpu) {
   EXPECT_TRUE((*pack)->verify().ok());
 }
 
+TEST_F(PackTest, PassesOverWhatNeedsMoreSharedMemory) {
+  PackBuilder made;
+  for (const auto &[bucket, bytes] : {std::pair("m1..1", 60000), {"m2..2", 150000}}) {
+    for (const bool ptx : {false, true}) { // the PTX needs less
+      KernelImage kernel = image(fmt::format("{} {}", kLayer, bucket), "sm_80", 7, ptx ? 20 : 10);
+      kernel.launch.sharedBytes = ptx ? 1000 : bytes;
+      kernel.resources.staticSharedBytes = 50000;
+      if (!ptx || bytes == 150000)
+        ASSERT_TRUE(made.addLinear(kernel, ptx).ok());
+    }
+  }
+  ASSERT_TRUE(made.write(folder / "large").ok());
+  path = folder / "large";
+  const auto pack = Pack::open(path);
+  ASSERT_TRUE(pack.ok()) << pack.status().message();
+  EXPECT_TRUE((*pack)->findLinear(kernel("m1..1"), gpu("sm_80"), 13010).ok());
+  const std::string text =
+      refusal((*pack)->findLinear(kernel("m1..1"), gpu("sm_86"), 13010), Code::Unsupported);
+  EXPECT_NE(text.find("for sm_80 needs 110000 bytes of shared memory, sm_86 has 101376; build it "
+                      "with --target sm_86"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ((*pack)->findLinear(kernel("m2..2"), gpu("sm_89"), 13010)->cubin.size(), 20u);
+}
+
+// Inputs of an older form would be refused at the first line, and nothing behind it be fuzzed.
+TEST_F(PackTest, SeedsOfTheFuzzerAreOfThisForm) {
+  const std::filesystem::path seeds =
+      std::filesystem::path(GPTQC_SOURCE_DIR) / "tests/fuzz/corpus/pack";
+  const auto file = Pack::open(seeds / "file");
+  EXPECT_TRUE(file.ok()) << file.status().message();
+  for (const char *name : {"linear", "support", "ptx", "two-targets"}) {
+    const auto manifest = nlohmann::json::parse(readText(seeds / name));
+    EXPECT_EQ(manifest.at("format"), Pack::kFormat);
+    for (const auto &kernel : manifest.at("kernels")) {
+      const auto facts = kernelFactsFromJson(kernel, name);
+      EXPECT_TRUE(facts.ok()) << facts.status().message();
+    }
+  }
+}
+
 TEST_F(PackTest, SaysWhyNot) {
   const auto opened = Pack::open(path);
   const Pack &pack = **opened;
@@ -193,7 +235,7 @@ void rewrite(const std::filesystem::path &from, const std::filesystem::path &to,
 TEST_F(PackTest, HostileManifestsAreRefused) {
   using Json = nlohmann::json;
   const std::pair<const char *, void (*)(Json &)> cases[] = {
-      {"format 2", [](Json &j) { j["format"] = 2; }},
+      {"format 1", [](Json &j) { j["format"] = 1; }},
       {"packed as mma32.v9", [](Json &j) { j["layout"] = "mma32.v9"; }},
       {"needs kernels", [](Json &j) { j.erase("kernels"); }},
       {"'kind'", [](Json &j) { j["kernels"][0].erase("kind"); }},
