@@ -42,9 +42,10 @@ public:
   Code code() const { return failureCode; }
   const std::string &message() const { return text; }
 
-  /// The same error with `context: ` in front; success stays success.
+  /// The same error with `context: ` in front, unless it is there; success stays success.
   Status withContext(std::string_view context) const {
-    return ok() ? *this : Status(failureCode, fmt::format("{}: {}", context, text));
+    std::string whole = fmt::format("{}: ", context);
+    return ok() || text.starts_with(whole) ? *this : Status(failureCode, std::move(whole) + text);
   }
 
 private:

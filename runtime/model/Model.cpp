@@ -300,12 +300,12 @@ Result<Matrix> Model::embed(std::span<const int32_t> tokens, BatchShape shape) c
   return x;
 }
 
-Result<OutputHead> Model::loadHead() const {
+Result<OutputHead> Model::loadHead(WeightForm form) const {
   OutputHead head;
   GPTQC_ASSIGN(head.norm, loadNorm(std::string(architecture->finalNorm)));
-  GPTQC_ASSIGN(head.linear, loadLinear(std::string(facts.tiedHead ? architecture->embedding
-                                                                  : architecture->head),
-                                       WeightForm::Dense));
+  GPTQC_ASSIGN(
+      head.linear,
+      loadLinear(std::string(facts.tiedHead ? architecture->embedding : architecture->head), form));
   return head;
 }
 

@@ -51,7 +51,7 @@ public:
   /// or a position beyond those that the model has learned.
   Result<Matrix> embed(std::span<const int32_t> tokens, BatchShape shape) const;
 
-  Result<OutputHead> loadHead() const;
+  Result<OutputHead> loadHead(WeightForm form = WeightForm::Dense) const;
 
 private:
   Status checkTensors() const;

@@ -177,10 +177,10 @@ Result<std::vector<std::string>> modulesOf(const Model &model, bool lmHead) {
                      "{}: the output layer is the embedding (tie_word_embeddings), which stays "
                      "dense; drop --lm-head",
                      model.folder().directory().string());
-  if (lmHead) {
-    GPTQC_ASSIGN(const OutputHead head, model.loadHead());
+  // It is loaded in any case, so that one with an infinity is found before the hours of work.
+  GPTQC_ASSIGN(const OutputHead head, model.loadHead(WeightForm::Stored));
+  if (lmHead)
     modules.push_back(head.linear.name);
-  }
   return modules;
 }
 

@@ -23,6 +23,8 @@ TEST(Status, CarriesCodeAndText) {
   const Status outer = status.withContext("model.safetensors");
   EXPECT_EQ(outer.code(), Code::NotFound);
   EXPECT_EQ(outer.message(), "model.safetensors: 3 of x");
+  EXPECT_EQ(outer.withContext("model.safetensors").message(), outer.message());
+  EXPECT_EQ(outer.withContext("m").message(), "m: model.safetensors: 3 of x");
 }
 
 TEST(Status, CodeNamesAreStable) {

@@ -175,17 +175,20 @@ TEST(GptqModel, Refusals) {
   if (Model::open(kOpt)->config().tiedHead)
     expect(messageOf(kOpt, tokens(4, 64), head), "drop --lm-head");
 
-  fs::copy(kLlama, temp / "bad", fs::copy_options::recursive);
   const auto folder = HfFolder::open(kLlama);
-  std::string bytes = readText(temp / "bad/model.safetensors");
-  const TensorRef weight = *folder->find("model.layers.1.mlp.up_proj.weight");
-  const std::string needle(reinterpret_cast<const char *>(weight.bytes().data()), 64);
-  const size_t place = bytes.find(needle);
-  ASSERT_NE(place, std::string::npos);
-  bytes[place] = 0;
-  bytes[place + 1] = 0x7c; // infinity
-  writeText(temp / "bad/model.safetensors", bytes);
-  expect(messageOf(temp / "bad", tokens(4, 64), options(4)), "model.layers.1.mlp.up_proj");
+  for (const char *name : {"model.layers.1.mlp.up_proj", "lm_head"}) {
+    const fs::path bad = temp / name;
+    fs::copy(kLlama, bad, fs::copy_options::recursive);
+    std::string bytes = readText(bad / "model.safetensors");
+    const TensorRef weight = *folder->find(fmt::format("{}.weight", name));
+    const std::string needle(reinterpret_cast<const char *>(weight.bytes().data()), 64);
+    const size_t place = bytes.find(needle);
+    ASSERT_NE(place, std::string::npos);
+    bytes[place] = 0;
+    bytes[place + 1] = 0x7c; // infinity
+    writeText(bad / "model.safetensors", bytes);
+    expect(messageOf(bad, tokens(4, 64), options(4)), name);
+  }
 }
 
 } // namespace
