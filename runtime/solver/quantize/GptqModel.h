@@ -23,8 +23,8 @@ struct GptqModelReport {
   uint64_t tensorBytes = 0; ///< of the new folder
   int64_t tokens = 0;
   std::vector<std::string> idleRules; ///< patterns of `dynamic` that decide nothing
-  int64_t widestInput = 0; ///< largest K; fewer tokens than this leave H singular
-  bool complete = false;   ///< with resume: the folder was there already, nothing was done
+  int64_t widestInput = 0;            ///< largest K; fewer tokens than this leave H singular
+  bool complete = false; ///< with resume: the folder was there already, nothing was done
   CalibrationSeconds seconds;
   double writeSeconds = 0;     ///< as far as it was waited for
   int64_t peakDeviceBytes = 0; ///< 0: no GPU
