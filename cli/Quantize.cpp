@@ -223,7 +223,7 @@ void registerQuantize(CLI::App &app, Outcome &outcome) {
       ->check(CLI::IsMember({"cpu", "cuda"}))
       ->capture_default_str();
   command->add_flag("--resume", options->gptq.resume, "Go on where a killed run stopped");
-  command->add_flag("--force", options->gptq.force, "Replace an output folder that is not empty");
+  command->add_flag("--force", options->gptq.force, "Replace an output folder that holds a model");
   command->add_option("-o,--output", options->output, "Folder to write")->required();
   command->callback([options, &outcome] { outcome.status = quantize(*options); });
 }

@@ -74,6 +74,26 @@ Status keepInputs(const fs::path &target, const std::vector<fs::path> &inputs) {
   return Status();
 }
 
+/// Nothing but a model may be replaced: a slip such as `-o ~ --force` must not cost a home folder.
+Status checkReplaceable(const fs::path &folder) {
+  const auto refuse = [&](const std::string &what) {
+    return invalidArgument("{} {}, and --force replaces models alone; choose another folder, or "
+                           "empty this one",
+                           folder.string(), what);
+  };
+  bool isModel = false;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (fs::is_directory(it->symlink_status(error)))
+      return refuse(fmt::format("holds the folder {}", name));
+    isModel = isModel || name == "config.json" || name == "quantize_config.json";
+  }
+  if (error)
+    return ioError("read", folder, error);
+  return isModel ? Status() : refuse("holds no config.json");
+}
+
 } // namespace
 
 Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force,
@@ -89,9 +109,12 @@ Result<OutputFolder> OutputFolder::create(const fs::path &target, bool force,
   if (fs::exists(status)) {
     if (!fs::is_directory(status))
       return invalidArgument("{} exists and is no folder; choose another name", full.string());
-    if (!force && !fs::is_empty(full, error))
+    const bool isEmpty = fs::is_empty(full, error);
+    if (!force && !isEmpty)
       return invalidArgument("{} is not empty; choose another folder or pass --force to replace it",
                              full.string());
+    if (!isEmpty)
+      GPTQC_TRY(checkReplaceable(full));
     if (::access(full.c_str(), W_OK) != 0)
       return makeError(Code::IoError, "{} cannot be written; choose another folder", full.string());
   }
@@ -124,6 +147,7 @@ Status OutputFolder::commit() {
   std::error_code error;
   fs::path old;
   if (fs::exists(target, error) && !fs::is_empty(target, error)) {
+    GPTQC_TRY(checkReplaceable(target)); // it had time to change
     old = target;
     old += fmt::format(".old-{}", ::getpid());
     fs::rename(target, old, error);

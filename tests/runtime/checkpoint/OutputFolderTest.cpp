@@ -65,6 +65,7 @@ TEST(OutputFolder, TakesAnEmptyFolderButNotAFullOne) {
     auto folder = OutputFolder::create(temp / "out", false);
     ASSERT_TRUE(folder.ok());
     writeText(folder->path() / "file", "first");
+    writeText(folder->path() / "config.json", "{}");
     ASSERT_TRUE(folder->commit().ok());
   }
   const auto refused = OutputFolder::create(temp / "out", false);
@@ -79,6 +80,27 @@ TEST(OutputFolder, TakesAnEmptyFolderButNotAFullOne) {
   EXPECT_FALSE(fs::exists(temp / "out/file"));
   EXPECT_EQ(readText(temp / "out/other"), "second");
   EXPECT_EQ(entries(temp.path()), 1u);
+}
+
+TEST(OutputFolder, ReplacesNothingButAModel) {
+  const TempFolder temp;
+  const auto expectKept = [&](const char *says) {
+    const auto refused = OutputFolder::create(temp / "home", true);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.status().code(), Code::InvalidArgument);
+    EXPECT_NE(refused.status().message().find(says), std::string::npos)
+        << refused.status().message();
+  };
+  fs::create_directory(temp / "home");
+  writeText(temp / "home/notes.txt", "years of work");
+  expectKept("holds no config.json");
+  writeText(temp / "home/config.json", "{}");
+  auto folder = OutputFolder::create(temp / "home", true);
+  EXPECT_TRUE(folder.ok());
+  fs::create_directory(temp / "home/.ssh"); // while the model was quantized
+  expectKept("holds the folder .ssh");
+  EXPECT_EQ(folder->commit().code(), Code::InvalidArgument);
+  EXPECT_EQ(readText(temp / "home/notes.txt"), "years of work");
 }
 
 TEST(OutputFolder, RemovesWhatKilledProcessesLeft) {
