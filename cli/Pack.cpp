@@ -93,6 +93,8 @@ std::map<std::string, std::string> linesOf(const Pack &pack) {
 Status diff(const PackArguments &arguments) {
   GPTQC_ASSIGN(const auto first, Pack::open(arguments.files[0]));
   GPTQC_ASSIGN(const auto second, Pack::open(arguments.files[1]));
+  GPTQC_TRY(first->verify()); // what they say of themselves is compared
+  GPTQC_TRY(second->verify());
   const auto before = linesOf(*first), after = linesOf(*second);
   int64_t changes = 0;
   for (const auto &[what, line] : before) {

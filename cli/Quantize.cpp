@@ -70,7 +70,12 @@ Status checkRtn(const QuantizeArguments &options) {
                                                  {s.mse, "--mse"},
                                                  {s.staticGroups, "--static-groups"},
                                                  {s.actGroupAware, "--act-group-aware"},
-                                                 {s.groupRefresh, "--group-refresh"}};
+                                                 {s.groupRefresh, "--group-refresh"},
+                                                 {s.damp != SolverOptions().damp, "--damp"},
+                                                 {options.solver.blas != "builtin", "--blas"},
+                                                 {options.device != "cpu", "--device"},
+                                                 {options.samples > 0, "--samples"},
+                                                 {options.length > 0, "--seqlen"}};
   for (const auto &[is, name] : given)
     if (is)
       return invalidArgument("{} goes with --method gptq", name);
@@ -207,7 +212,9 @@ void registerQuantize(CLI::App &app, Outcome &outcome) {
       ->add_option("--samples", options->samples,
                    "Rows of calibration; default: all of a token file, 128 of text")
       ->check(CLI::PositiveNumber);
-  command->add_option("--seqlen", options->length, "Cut rows to this many tokens")
+  command
+      ->add_option("--seqlen", options->length,
+                   "Cut rows to this many tokens; default of text: 2048, or the model's context")
       ->check(CLI::PositiveNumber);
   options->solver.add(*command);
   command->add_flag("--true-sequential", options->gptq.trueSequential,

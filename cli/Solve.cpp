@@ -1,6 +1,7 @@
 // gptqc solve LAYER.safetensors --bits ... -o OUT: quantizes one layer, given its W and H.
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/Commands.h"
@@ -44,6 +45,8 @@ Status solve(SolveArguments options) {
   SolverOptions &solver = options.solver.options;
   solver.scales = options.scales == "f32" ? ScaleMode::F32 : ScaleMode::Stored;
   GPTQC_ASSIGN(const LayerFile layer, LayerFile::read(options.layer, options.name));
+  if (std::error_code error; std::filesystem::equivalent(options.layer, options.output, error))
+    return invalidArgument("{} is the layer itself; choose another output file", options.output);
   std::string how;
   const Result<LayerSolution> solution = solveOn(options, layer, how);
   GPTQC_TRY(solution.status().withContext(options.layer));

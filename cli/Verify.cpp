@@ -87,6 +87,9 @@ Status verify(const VerifyArguments &arguments) {
   GPTQC_ASSIGN(const RunnerOptions runnerSettings, runnerOptions(arguments, repro));
   GPTQC_ASSIGN(const std::unique_ptr<Runner> runner,
                makeRunner(arguments.device, runnerSettings, note));
+  if (!repro.empty() && runner->kind() == "cpu")
+    return invalidArgument("{} chooses kernels of a GPU, and this runs on the CPU",
+                           arguments.schedule.empty() ? "--family" : "--schedule");
   options.reproSuffix = " --device " + runner->kind() + repro;
   if (!note.empty())
     fmt::print(stderr, "gptqc: verify: {}\n", note);

@@ -48,6 +48,9 @@ Result<std::vector<KernelJob>> packJobs(const std::vector<Descriptor> &layers,
                                         const std::vector<Target> &targets,
                                         const std::vector<int64_t> &tokens, bool ptx) {
   std::vector<KernelJob> jobs = bucketJobs(layers, targets, tokens);
+  if (jobs.empty())
+    return invalidArgument("descriptor '{}': none of the {} token counts is in its range",
+                           layers.front().print(), tokens.size());
   std::set<std::string> architectures;
   for (const Target &target : targets) {
     if (!architectures.insert(target.arch()).second)

@@ -47,7 +47,7 @@ def quantize(model: Path, output: Path, *, calibration: Any = None, bits: int = 
 
     `method`: "gptq" on `calibration`, or "rtn", round to nearest. Calibration is token ids [rows, length] as an
     array or lists, a .safetensors or .npy file of them, or a list of texts for the tokenizer of the model.
-    `samples` and `seqlen` take the first rows and tokens (0: all; of texts 128 and 2048).
+    `samples` and `seqlen` take the first rows and tokens (0: all; of texts 128, and 2048 or the model's context).
     `format`: "gptq", "gptq_v2" or "gptq_p"; by default the plainest that holds the model. `dynamic` overrides
     options by module name, as in quantization_config. `device`: where the model and the solver run.
     `resume` goes on where a run that was killed stopped. `progress(done, total, name, facts)` is called after each layer; an exception of
@@ -92,10 +92,19 @@ def _calibration_rows(calibration: Any, model: Path, samples: int, seqlen: int) 
     if isinstance(calibration, (str, os.PathLike)):
         rows = load_tokens(calibration, "input_ids")
     elif isinstance(calibration, Sequence) and calibration and isinstance(calibration[0], str):
-        return _rows_of_texts(calibration, model, samples or 128, seqlen or 2048)
+        return _rows_of_texts(calibration, model, samples or 128, seqlen or _context_of(model))
     else:
         rows = _tensors.token_ids(calibration, "calibration")
     return _tensors.first_rows(rows, samples, seqlen, "calibration")
+
+
+def _context_of(model: Path) -> int:
+    """2048 tokens, or what the model was made for."""
+    try:
+        with open(os.path.join(model, "config.json"), encoding="utf-8") as file:
+            return min(2048, int(json.load(file)["max_position_embeddings"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return 2048  # the model's own error comes later
 
 
 def _rows_of_texts(texts: Sequence[str], model: Path, samples: int, seqlen: int) -> np.ndarray:

@@ -6,7 +6,7 @@ namespace gptqc {
 Status validate(const SolverOptions &options) {
   if (options.bits < 2 || options.bits > 8)
     return invalidArgument("{} bits: GPTQ weights have 2 to 8", options.bits);
-  if (options.groupSize != -1 && options.groupSize < 1)
+  if (options.groupSize != -1 && (options.groupSize < 1 || options.groupSize > INT32_MAX))
     return invalidArgument("group size {}: use -1 or a positive number of columns",
                            options.groupSize);
   if (!(options.damp > 0 && options.damp < 1))

@@ -5,12 +5,24 @@
 
 #include <nlohmann/json.hpp>
 
+#include "runtime/checkpoint/HfFolder.h"
 #include "runtime/core/AtomicFile.h"
 
 namespace gptqc {
 namespace {
 
 constexpr int64_t kDefaultSamples = 128, kDefaultLength = 2048;
+
+/// Of a row of text: as long as the model was made for, where that is shorter.
+int64_t defaultLength(const std::filesystem::path &model) {
+  const Result<HfFolder> folder = HfFolder::open(model);
+  if (!folder.ok())
+    return kDefaultLength; // the model's own error comes later
+  const auto positions = folder->config().find("max_position_embeddings");
+  const bool known = positions != folder->config().end() && positions->is_number_unsigned() &&
+                     *positions > 0 && *positions < kDefaultLength;
+  return known ? positions->get<int64_t>() : kDefaultLength;
+}
 
 Result<std::string> textOfLine(std::string_view line, int64_t number) {
   const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
@@ -62,7 +74,7 @@ Result<TokenRows> loadCalibration(const std::filesystem::path &path,
   GPTQC_ASSIGN(const std::shared_ptr<const Tokenizer> tokenizer, Tokenizer::open(model));
   TokenRows rows;
   rows.rows = samples > 0 ? samples : kDefaultSamples;
-  rows.length = length > 0 ? length : kDefaultLength;
+  rows.length = length > 0 ? length : defaultLength(model);
   const int64_t wanted = rows.rows * rows.length;
   GPTQC_TRY(readDocuments(text, kind == ".jsonl", *tokenizer, wanted, rows.ids)
                 .withContext(path.string()));

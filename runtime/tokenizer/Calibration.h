@@ -8,10 +8,11 @@
 namespace gptqc {
 
 /// `samples` rows of `length` tokens (0: as many, and as long, as an id file has them; for text
-/// 128 and 2048). Ids come from .safetensors (`name`) or .npy files. Text comes from a .txt file
-/// (one document) or a .jsonl file (one JSON object with the key "text" a line): documents one
-/// after the other, each behind its opening tokens, cut into consecutive rows; the tokenizer is
-/// opened from `model` then. InvalidArgument when there are too few tokens.
+/// 128 and 2048, or what the model was made for). Ids come from .safetensors (`name`) or .npy
+/// files. Text comes from a .txt file (one document) or a .jsonl file (one JSON object with the key
+/// "text" a line): documents one after the other, each behind its opening tokens, cut into
+/// consecutive rows; the tokenizer is opened from `model` then. InvalidArgument when there are too
+/// few tokens.
 Result<TokenRows> loadCalibration(const std::filesystem::path &path,
                                   const std::filesystem::path &model, std::string_view name,
                                   int64_t samples, int64_t length);

@@ -170,7 +170,15 @@ TEST(SolverCommands, Refusals) {
                 "choose one");
   expectFailure(quantize + "--calibration " + kTokens + " --dynamic /no/file.json",
                 "/no/file.json");
-  expectFailure(quantize + "--method rtn --mse", "--mse goes with --method gptq");
+  for (const char *option :
+       {"--mse", "--damp 0.5", "--device cuda", "--samples 3", "--seqlen 8", "--blas auto"})
+    expectFailure(quantize + "--method rtn " + option, "goes with --method gptq");
+  expectFailure("quantize " + kModel + " -o " + out +
+                    " --bits 4 --group-size 4294967297 --method rtn",
+                "group size 4294967297");
+  const std::string layer = (temp / "layer.safetensors").string();
+  fs::copy(kData / "golden/gptq_q_proj_256x256.safetensors", layer);
+  expectFailure("solve " + layer + " --bits 4 -o " + layer, "is the layer itself");
   writeText(temp / "bad.json", "[1]");
   expectFailure(quantize + "--calibration " + kTokens + " --dynamic " +
                     (temp / "bad.json").string(),

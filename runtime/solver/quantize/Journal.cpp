@@ -126,6 +126,12 @@ Result<Journal> Journal::open(const fs::path &folder, const std::string &run, bo
     return invalidArgument("{} was left by a run with another model, other options or other "
                            "calibration tokens; repeat those, or start over without --resume",
                            folder.string());
+  // One file a finished layer, beside the one that names the run.
+  const auto files = std::distance(fs::directory_iterator(folder, error), fs::directory_iterator());
+  if (!resume && earlier == run && files > 1)
+    return invalidArgument("{} holds {} finished layers of the same run; go on with --resume, or "
+                           "remove it to start over",
+                           folder.string(), files - 1);
   if (!resume || earlier.empty())
     for (const fs::directory_entry &entry : fs::directory_iterator(folder, error))
       fs::remove(entry.path(), error);

@@ -57,7 +57,7 @@ TEST_F(Calibration, FromText) {
 
 TEST_F(Calibration, Errors) {
   expectError(load("a.txt", "too short", 0, 0), Code::InvalidArgument,
-              "128 rows of 2048 need 262144; give more text");
+              "128 rows of 1024 need 131072; give more text");
   expectError(load("a.txt", "", 1, 2), Code::InvalidArgument, "its text has 1 tokens");
   expectError(load("a.txt", "not \xff UTF-8", 1, 1), Code::InvalidArgument,
               "byte 4 of the text is not UTF-8");

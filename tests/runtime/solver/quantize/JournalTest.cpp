@@ -26,11 +26,11 @@ Status put(const Journal &journal, const char *module, const QuantizedMatrix &ma
 }
 
 TEST(Journal, FindsWhatWasPut) {
-  const TempFolder temp;
   for (const char *text :
        {"w4 g32 sym f16->f16 n64 k128 m1..", "w3 g64 asym bf16->bf16 n32 k96 m1..",
         "w5 g32 asym actorder f16->f16 n32 k128 m1.."}) {
     SCOPED_TRACE(text);
+    const TempFolder temp;
     const QuantizedMatrix matrix = layer(text);
     const Packing packing = matrix.descriptor.bits == 5 ? Packing::Planar : Packing::Continuous;
     {
@@ -70,7 +70,13 @@ TEST(Journal, BelongsToOneRun) {
     EXPECT_NE(Journal::open(temp / "j", "one", true).status().message().find("in use"),
               std::string::npos);
   }
-  EXPECT_FALSE(Journal::open(temp / "j", "one", false)->find("a")) << "starting over";
+  EXPECT_NE(Journal::open(temp / "j", "one", false)
+                .status()
+                .message()
+                .find("holds 1 finished layers of the same run; go on with --resume"),
+            std::string::npos);
+  EXPECT_TRUE(Journal::open(temp / "j", "one", true)->find("a")) << "nothing is lost";
+  EXPECT_FALSE(Journal::open(temp / "j", "two", false)->find("a")) << "starting over";
 }
 
 TEST(Journal, DamageIsAbsence) {
