@@ -73,9 +73,9 @@ void registerEval(CLI::App &app, Outcome &outcome) {
                    ".safetensors file; or a .npy file")
       ->required();
   command->add_option("--rows", options->rows, "Take the first rows only")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   command->add_option("--seqlen", options->length, "Cut rows to this many tokens")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   command
       ->add_option("--device", options->device,
                    "cuda: quantized layers run on the generated kernels")

@@ -132,7 +132,7 @@ void registerGenerate(CLI::App &app, Outcome &outcome) {
   input->add_option("--tokens", options->tokens, "Token ids to continue, parted by commas");
   input->require_option(1);
   command->add_option("--max-tokens", options->generate.maxTokens, "New tokens, at most")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40))
       ->capture_default_str();
   SamplingOptions &sampling = options->generate.sampling;
   command

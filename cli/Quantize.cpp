@@ -211,11 +211,11 @@ void registerQuantize(CLI::App &app, Outcome &outcome) {
   command
       ->add_option("--samples", options->samples,
                    "Rows of calibration; default: all of a token file, 128 of text")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   command
       ->add_option("--seqlen", options->length,
                    "Cut rows to this many tokens; default of text: 2048, or the model's context")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 40));
   options->solver.add(*command);
   command->add_flag("--true-sequential", options->gptq.trueSequential,
                     "Inside a block, each group of layers after those before it are quantized");
