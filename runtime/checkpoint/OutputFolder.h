@@ -15,8 +15,9 @@ namespace gptqc {
 class OutputFolder {
 public:
   /// InvalidArgument when `target` exists and is no empty folder, unless `force` is set and it is a
-  /// model: it holds a config.json and no folders (then commit replaces it); and when one of the `inputs` (files or folders that are read) is `target` or
-  /// lies in it; IoError when its parent cannot be written.
+  /// model: it holds a config.json and no folders (then commit replaces it); and when one of the
+  /// `inputs` (files or folders that are read) is `target` or lies in it; IoError when its parent
+  /// cannot be written.
   static Result<OutputFolder> create(const std::filesystem::path &target, bool force,
                                      const std::vector<std::filesystem::path> &inputs = {});
 
