@@ -27,7 +27,7 @@ stages() {
 verify-1|$verify inputs/verify_h200.txt --m 1,8,16,33,63,65
 verify-2|$verify inputs/verify_h200.txt --m 7,24,127,129,257,1000
 counters-5|counters inputs/prefill.txt --no-dense -o results/$gpu-profile-prefill.txt
-counters-1|counters inputs/targets.txt --m 1,8,16,32,64 -o results/part-1.txt
+counters-1|counters inputs/targets.txt --m 1,2,4,8,16,32,64 -o results/part-1.txt
 counters-2|counters inputs/targets.txt --m 128,256,512,1024 -o results/part-2.txt
 counters-3|counters inputs/targets.txt --m 2048,4096,8192 -o results/part-3.txt
 variants|variants
