@@ -37,7 +37,7 @@ class Environment:
 def pack(source, build, builder, folder):
     """The wheel, from the objects that the tree has."""
     settings = (f"build-dir={build}", "cmake.define.GPTQC_TESTS=ON")
-    options = [word for setting in settings for word in ("-C", setting)]
+    options = [f"--config-settings={setting}" for setting in settings]  # pip 23.0 has no -C
     try:
         run(builder.python, "-m", "pip", "wheel", "-q", "--disable-pip-version-check", "--no-deps",
             "--no-build-isolation", *options, "-w", folder, source)
